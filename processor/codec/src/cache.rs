@@ -36,7 +36,11 @@ impl<M: Message> SchemaCache<M> {
     /// An empty cache for at most `capacity` schemas, or 1 if that is 0.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { entries: BTreeMap::new(), order: VecDeque::new(), capacity: capacity.max(1) }
+        Self {
+            entries: BTreeMap::new(),
+            order: VecDeque::new(),
+            capacity: capacity.max(1),
+        }
     }
 
     /// What is known of a schema; `None` where the registry has yet to be asked.
@@ -61,8 +65,10 @@ impl<M: Message> SchemaCache<M> {
 
     /// Forgets what the registry did not know, so that it is asked again: schemas may have been registered since.
     pub fn forget_unknown(&mut self) {
-        self.entries.retain(|_, entry| !matches!(entry, SchemaEntry::Unknown));
-        self.order.retain(|schema| self.entries.contains_key(schema));
+        self.entries
+            .retain(|_, entry| !matches!(entry, SchemaEntry::Unknown));
+        self.order
+            .retain(|schema| self.entries.contains_key(schema));
     }
 
     /// How many schemas it holds.
@@ -159,7 +165,10 @@ mod tests {
         let mut cache = SchemaCache::<DirectoryUser>::default();
         let schema = SchemaRef::Id(1);
         assert!(cache.get(schema).is_none());
-        let error = cache.insert_unknown(schema).decode(schema, &[0]).unwrap_err();
+        let error = cache
+            .insert_unknown(schema)
+            .decode(schema, &[0])
+            .unwrap_err();
         assert_eq!(error, DecodeError::UnknownSchema(schema));
         cache.forget_unknown();
         assert!(cache.get(schema).is_none());

@@ -24,13 +24,19 @@ impl<M: Message> Decoder<M> {
     /// A decoder of what was written with `writer_schema_json`.
     pub fn new(writer_schema_json: &str) -> Result<Self, IncompatibleSchema> {
         let plan = Plan::new(writer_schema_json, M::RECORD.schema_json())?;
-        Ok(Self { plan: (!plan.is_identity()).then_some(plan), message: PhantomData })
+        Ok(Self {
+            plan: (!plan.is_identity()).then_some(plan),
+            message: PhantomData,
+        })
     }
 
     /// A decoder of what was written with our own schema.
     #[must_use]
     pub const fn ours() -> Self {
-        Self { plan: None, message: PhantomData }
+        Self {
+            plan: None,
+            message: PhantomData,
+        }
     }
 
     /// Whether datums are read in place, for their bytes are what our schema would have given.
@@ -66,7 +72,9 @@ where
     let value = T::from_record(read)?;
     let left = state.into_reader().fill_buf().map_or(0, <[u8]>::len);
     if left > 0 {
-        return Err(DecodeError::undecodable(format_args!("{left} bytes follow the datum")));
+        return Err(DecodeError::undecodable(format_args!(
+            "{left} bytes follow the datum"
+        )));
     }
     Ok(value)
 }

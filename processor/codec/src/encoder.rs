@@ -113,7 +113,10 @@ impl Encoder {
         value: &T,
         out: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        let id = self.ids.get(record).ok_or(EncodeError::NoSchemaId(record))?;
+        let id = self
+            .ids
+            .get(record)
+            .ok_or(EncodeError::NoSchemaId(record))?;
         let before = out.len();
         wire::prefix(id, out);
         let config = &mut self.configs[record as usize];
@@ -121,7 +124,10 @@ impl Encoder {
             Ok(_) => Ok(()),
             Err(error) => {
                 out.truncate(before);
-                Err(EncodeError::Unencodable { record, detail: error.to_string() })
+                Err(EncodeError::Unencodable {
+                    record,
+                    detail: error.to_string(),
+                })
             }
         }
     }
@@ -129,6 +135,8 @@ impl Encoder {
 
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Encoder").field("ids", &self.ids).finish_non_exhaustive()
+        f.debug_struct("Encoder")
+            .field("ids", &self.ids)
+            .finish_non_exhaustive()
     }
 }

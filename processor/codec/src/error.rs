@@ -15,7 +15,9 @@ pub struct IncompatibleSchema {
 
 impl IncompatibleSchema {
     pub(crate) fn new(detail: impl Into<String>) -> Self {
-        Self { detail: bounded(detail.into()) }
+        Self {
+            detail: bounded(detail.into()),
+        }
     }
 }
 
@@ -52,11 +54,16 @@ pub enum DecodeError {
 
 impl DecodeError {
     pub(crate) fn undecodable(detail: impl std::fmt::Display) -> Self {
-        DecodeError::Undecodable { detail: bounded(detail.to_string()) }
+        DecodeError::Undecodable {
+            detail: bounded(detail.to_string()),
+        }
     }
 
     pub(crate) fn invalid(field: &'static str, detail: impl std::fmt::Display) -> Self {
-        DecodeError::InvalidField { field, detail: bounded(detail.to_string()) }
+        DecodeError::InvalidField {
+            field,
+            detail: bounded(detail.to_string()),
+        }
     }
 
     /// The reason under which a record with this error is rejected.
@@ -116,7 +123,10 @@ mod tests {
         let at = "é".repeat(DETAIL_BYTES_MAX / 2);
         assert_eq!(bounded(at.clone()), at);
         assert_eq!(bounded(format!("{at}x")), format!("{at}…"));
-        assert_eq!(bounded(format!("x{at}")).len(), DETAIL_BYTES_MAX - 1 + '…'.len_utf8());
+        assert_eq!(
+            bounded(format!("x{at}")).len(),
+            DETAIL_BYTES_MAX - 1 + '…'.len_utf8()
+        );
     }
 
     #[test]

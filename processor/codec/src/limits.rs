@@ -16,4 +16,7 @@ pub const DETAIL_BYTES_MAX: usize = 512;
 pub const CACHED_SCHEMAS: usize = 1_000;
 
 const _: () = assert!(DATUM_DEPTH_MAX >= 8, "our own schemas must fit");
-const _: () = assert!(PLAN_NODES_MAX >= 1_000, "our own schemas must fit with room to grow");
+const _: () = assert!(
+    PLAN_NODES_MAX >= 1_000,
+    "our own schemas must fit with room to grow"
+);

@@ -11,12 +11,18 @@ use std::ops::Range;
 impl Plan {
     /// Rewrites `datum`, which must be read to its end.
     pub(crate) fn rewrite(&self, datum: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let mut rewriter = Rewriter { plan: self, rest: datum, depth: 0 };
+        let mut rewriter = Rewriter {
+            plan: self,
+            rest: datum,
+            depth: 0,
+        };
         let mut out = Vec::with_capacity(datum.len() + datum.len() / 4);
         rewriter.value(0, Some(&mut out))?;
         match rewriter.rest.len() {
             0 => Ok(out),
-            left => Err(DecodeError::undecodable(format_args!("{left} bytes follow the datum"))),
+            left => Err(DecodeError::undecodable(format_args!(
+                "{left} bytes follow the datum"
+            ))),
         }
     }
 }
@@ -43,13 +49,14 @@ impl<'p> Rewriter<'p, '_> {
             Node::Fixed(size) => self.copy(*size as u64, out),
             Node::Number => self.number(out),
             Node::Sized => self.sized(out),
-            Node::Array { element, element_is_empty } => {
-                self.array(*element, *element_is_empty, out)
-            }
+            Node::Array {
+                element,
+                element_is_empty,
+            } => self.array(*element, *element_is_empty, out),
             Node::Map { value } => self.map(*value, out),
             Node::Record(record) => self.record(record, out),
             Node::Union(branches) => self.union(branches, out),
-            Node::IntoUnion { branch, value } => self.into_union(*branch, *value, out),
+            Node::IntoUnion { branch, value } => self.wrap_union(*branch, *value, out),
             Node::Enum(symbols) => self.symbol(symbols, out),
         };
         self.depth -= 1;
@@ -57,7 +64,9 @@ impl<'p> Rewriter<'p, '_> {
     }
 
     fn copy(&mut self, size: u64, out: Out<'_>) -> Result<(), DecodeError> {
-        let split = usize::try_from(size).ok().and_then(|size| self.rest.split_at_checked(size));
+        let split = usize::try_from(size)
+            .ok()
+            .and_then(|size| self.rest.split_at_checked(size));
         let Some((bytes, rest)) = split else {
             return Err(DecodeError::undecodable(format_args!(
                 "{size} bytes are announced, {} are there",
@@ -195,7 +204,10 @@ impl<'p> Rewriter<'p, '_> {
 
     fn union(&mut self, branches: &[Branch], mut out: Out<'_>) -> Result<(), DecodeError> {
         let index = self.unsigned()?;
-        match usize::try_from(index).ok().and_then(|index| branches.get(index)) {
+        match usize::try_from(index)
+            .ok()
+            .and_then(|index| branches.get(index))
+        {
             Some(Branch::Read { ours, value }) => {
                 if let (Some(ours), Some(out)) = (ours, out.as_deref_mut()) {
                     write_long(ours.cast_signed(), out);
@@ -203,11 +215,13 @@ impl<'p> Rewriter<'p, '_> {
                 self.value(*value, out)
             }
             Some(Branch::Unreadable(why)) => Err(DecodeError::undecodable(why)),
-            None => Err(DecodeError::undecodable(format_args!("a union has no branch {index}"))),
+            None => Err(DecodeError::undecodable(format_args!(
+                "a union has no branch {index}"
+            ))),
         }
     }
 
-    fn into_union(
+    fn wrap_union(
         &mut self,
         branch: u64,
         value: NodeId,
@@ -221,7 +235,9 @@ impl<'p> Rewriter<'p, '_> {
 
     fn symbol(&mut self, symbols: &[Option<u64>], out: Out<'_>) -> Result<(), DecodeError> {
         let index = self.unsigned()?;
-        let symbol = usize::try_from(index).ok().and_then(|index| symbols.get(index));
+        let symbol = usize::try_from(index)
+            .ok()
+            .and_then(|index| symbols.get(index));
         match symbol {
             Some(Some(ours)) => {
                 if let Some(out) = out {
@@ -232,7 +248,9 @@ impl<'p> Rewriter<'p, '_> {
             Some(None) => Err(DecodeError::undecodable(format_args!(
                 "symbol {index} of an enum is unknown to the reader"
             ))),
-            None => Err(DecodeError::undecodable(format_args!("an enum has no symbol {index}"))),
+            None => Err(DecodeError::undecodable(format_args!(
+                "an enum has no symbol {index}"
+            ))),
         }
     }
 }
@@ -277,6 +295,127 @@ pub(crate) fn write_long(number: i64, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Rewrites `datum` from the schema `writer` to the schema `reader`.
+    #[track_caller]
+    fn check(writer: &str, reader: &str, datum: &[u8], expect: &[u8]) {
+        let plan = Plan::new(writer, reader).unwrap();
+        assert_eq!(plan.rewrite(datum).unwrap(), expect);
+        assert_eq!(plan.is_identity(), writer == reader);
+    }
+
+    fn record(fields: &str) -> String {
+        format!(r#"{{"type": "record", "name": "R", "fields": [{fields}]}}"#)
+    }
+
+    #[test]
+    fn fields_are_found_by_name_then_by_alias() {
+        let reader = record(
+            r#"{"name": "a", "type": "long", "aliases": ["b", "old"]},
+               {"name": "c", "type": ["null", "string"], "aliases": ["d"], "default": null}"#,
+        );
+        let renamed = record(r#"{"name": "d", "type": "string"}, {"name": "old", "type": "int"}"#);
+        check(&renamed, &reader, &[2, b'x', 6], &[6, 2, 2, b'x']);
+        let both = record(r#"{"name": "b", "type": "long"}, {"name": "a", "type": "long"}"#);
+        check(&both, &reader, &[2, 4], &[4, 0]);
+        check(&reader, &reader, &[4, 2, 0], &[4, 2, 0]);
+    }
+
+    #[test]
+    fn records_are_found_by_name_then_by_alias() {
+        let named = |name: &str, aliases: &str| {
+            format!(
+                r#"{{"type": "record", "name": "{name}", "namespace": "n", {aliases}
+                "fields": [{{"name": "a", "type": {{"type": "array", "items": "long"}}}}]}}"#
+            )
+        };
+        let reader = format!(
+            "[{}, {}]",
+            named("A", ""),
+            named("B", r#""aliases": ["Old", "m.Older"],"#)
+        );
+        let writer = format!("[{}, {}]", named("B", ""), named("A", ""));
+        check(&writer, &reader, &[0, 0], &[2, 0]);
+        check(&writer, &reader, &[2, 2, 8, 0], &[0, 2, 8, 0]);
+        check(&named("Old", ""), &reader, &[0], &[2, 0]);
+        check(
+            &named("B", "").replace(r#""n""#, r#""m""#),
+            &reader,
+            &[0],
+            &[2, 0],
+        );
+        check(
+            &named("Older", "").replace(r#""n""#, r#""m""#),
+            &reader,
+            &[0],
+            &[2, 0],
+        );
+        assert!(Plan::new(&named("Older", ""), &reader).is_err());
+    }
+
+    #[test]
+    fn defaults_stand_where_our_fields_stand() {
+        let reader = record(
+            r#"{"name": "t", "type": "boolean", "default": true},
+               {"name": "a", "type": "long"},
+               {"name": "n", "type": "int", "default": -3},
+               {"name": "s", "type": "string", "default": "é"},
+               {"name": "u", "type": ["long", "null"], "default": 5},
+               {"name": "l", "type": {"type": "array", "items": "int"}, "default": []},
+               {"name": "m", "type": {"type": "map", "values": "int"}, "default": {}},
+               {"name": "e", "type": {"type": "enum", "name": "E", "symbols": ["X", "Y"]}, "default": "Y"}"#,
+        );
+        let writer = record(r#"{"name": "a", "type": "long"}"#);
+        check(
+            &writer,
+            &reader,
+            &[14],
+            &[1, 14, 5, 4, 0xc3, 0xa9, 0, 10, 0, 0, 2],
+        );
+        let unsupported = record(r#"{"name": "d", "type": "double", "default": 1.5}"#);
+        let error = Plan::new(&record(""), &unsupported).unwrap_err();
+        assert!(error.detail.contains("the default of d"), "{error}");
+    }
+
+    #[test]
+    fn blocks_with_sizes_lose_them() {
+        let list = r#"{"type": "array", "items": "long"}"#;
+        check(list, list, &[3, 4, 6, 8, 2, 10, 0], &[4, 6, 8, 2, 10, 0]);
+        let map = r#"{"type": "map", "values": "int"}"#;
+        check(map, map, &[1, 6, 2, b'k', 8, 0], &[2, 2, b'k', 8, 0]);
+    }
+
+    #[test]
+    fn types_may_hold_themselves() {
+        let list =
+            record(r#"{"name": "a", "type": "int"}, {"name": "next", "type": ["null", "R"]}"#);
+        let other =
+            record(r#"{"name": "next", "type": ["R", "null"]}, {"name": "a", "type": "int"}"#);
+        check(&list, &list, &[2, 2, 4, 0], &[2, 2, 4, 0]);
+        check(&other, &list, &[0, 2, 4, 2], &[2, 2, 4, 0]);
+    }
+
+    #[test]
+    fn symbols_are_translated_or_refused() {
+        let of =
+            |symbols: &str| format!(r#"{{"type": "enum", "name": "E", "symbols": [{symbols}]}}"#);
+        let (writer, reader) = (of(r#""A", "B", "C""#), of(r#""C", "A""#));
+        check(&writer, &reader, &[0], &[2]);
+        check(&writer, &reader, &[4], &[0]);
+        let plan = Plan::new(&writer, &reader).unwrap();
+        assert!(
+            plan.rewrite(&[2])
+                .unwrap_err()
+                .detail()
+                .contains("symbol 1")
+        );
+        assert!(
+            plan.rewrite(&[6])
+                .unwrap_err()
+                .detail()
+                .contains("no symbol 3")
+        );
+    }
 
     #[test]
     fn numbers_survive() {

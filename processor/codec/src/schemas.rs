@@ -82,7 +82,10 @@ impl RecordType {
         static SCHEMAS: LazyLock<[serde_avro_fast::Schema; RecordType::COUNT]> =
             LazyLock::new(|| {
                 RecordType::ALL.map(|record| {
-                    record.schema_json().parse().expect("a compiled-in schema parses; a test says so")
+                    record
+                        .schema_json()
+                        .parse()
+                        .expect("a compiled-in schema parses; a test says so")
                 })
             });
         &SCHEMAS[self as usize]

@@ -32,7 +32,11 @@ impl fmt::Display for SchemaRef {
             SchemaRef::Id(id) => write!(f, "{id}"),
             SchemaRef::Guid(guid) => {
                 for (at, byte) in guid.iter().enumerate() {
-                    let dash = if matches!(at, 4 | 6 | 8 | 10) { "-" } else { "" };
+                    let dash = if matches!(at, 4 | 6 | 8 | 10) {
+                        "-"
+                    } else {
+                        ""
+                    };
                     write!(f, "{dash}{byte:02x}")?;
                 }
                 Ok(())
@@ -126,8 +130,16 @@ mod tests {
 
     #[test]
     fn prefixes() {
-        check(&[0, 0, 0, 1, 2, 9, 8], None, Ok((SchemaRef::Id(258), &[9, 8])));
-        check(&[0, 0xff, 0xff, 0xff, 0xff], None, Ok((SchemaRef::Id(u32::MAX), &[])));
+        check(
+            &[0, 0, 0, 1, 2, 9, 8],
+            None,
+            Ok((SchemaRef::Id(258), &[9, 8])),
+        );
+        check(
+            &[0, 0xff, 0xff, 0xff, 0xff],
+            None,
+            Ok((SchemaRef::Id(u32::MAX), &[])),
+        );
         let mut guid = vec![1];
         guid.extend(0..16);
         guid.push(9);
@@ -142,7 +154,11 @@ mod tests {
     #[test]
     fn a_header_wins_and_the_value_is_the_datum() {
         let value = [0, 0, 0, 0, 1, 7];
-        check(&value, Some(&[0, 0, 0, 0, 5]), Ok((SchemaRef::Id(5), &value)));
+        check(
+            &value,
+            Some(&[0, 0, 0, 0, 5]),
+            Ok((SchemaRef::Id(5), &value)),
+        );
         let guid = [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
         let expect = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
         check(&value, Some(&guid), Ok((SchemaRef::Guid(expect), &value)));

@@ -46,6 +46,8 @@ impl<'de: 'r, 'r, T: Clone + FromRecord<'de>> Deserialize<'de> for List<'r, T> {
                 Ok(elements)
             }
         }
-        deserializer.deserialize_seq(ListVisitor(PhantomData)).map(|vec| List(Cow::Owned(vec)))
+        deserializer
+            .deserialize_seq(ListVisitor(PhantomData))
+            .map(|vec| List(Cow::Owned(vec)))
     }
 }

@@ -69,7 +69,10 @@ impl<'de: 'a, 'a> FromRecord<'de> for DeadLetter<'a> {
             },
             ingested_at: Timestamp::from_micros(record.ingested_at),
             machine_id: maybe(record.machine_id),
-            snapshot_id: record.snapshot_id.map(|id| id.check("snapshot_id")).transpose()?,
+            snapshot_id: record
+                .snapshot_id
+                .map(|id| id.check("snapshot_id"))
+                .transpose()?,
             raw: record.raw.0,
             raw_length: record.raw_length,
         })
@@ -97,7 +100,9 @@ impl ToRecord for DirectoryUser<'_> {
         Self: 'x;
 
     fn to_record(&self) -> DirectoryUserRecord<'_> {
-        DirectoryUserRecord { faculty: Text::maybe(&self.faculty) }
+        DirectoryUserRecord {
+            faculty: Text::maybe(&self.faculty),
+        }
     }
 }
 
@@ -105,6 +110,8 @@ impl<'de: 'a, 'a> FromRecord<'de> for DirectoryUser<'a> {
     type Record = DirectoryUserRecord<'a>;
 
     fn from_record(record: DirectoryUserRecord<'a>) -> Result<Self, DecodeError> {
-        Ok(DirectoryUser { faculty: not_empty_or_none(record.faculty) })
+        Ok(DirectoryUser {
+            faculty: not_empty_or_none(record.faculty),
+        })
     }
 }

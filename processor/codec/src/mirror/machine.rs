@@ -14,9 +14,12 @@ const UTC_OFFSET_SECONDS_MAX: u32 = 18 * 3600;
 /// Checks `utc_offset_seconds`.
 pub fn check_utc_offset(seconds: Option<i32>) -> Result<Option<i32>, DecodeError> {
     match seconds {
-        Some(seconds) if seconds.unsigned_abs() > UTC_OFFSET_SECONDS_MAX => Err(
-            DecodeError::invalid("utc_offset_seconds", format_args!("out of range: {seconds}")),
-        ),
+        Some(seconds) if seconds.unsigned_abs() > UTC_OFFSET_SECONDS_MAX => {
+            Err(DecodeError::invalid(
+                "utc_offset_seconds",
+                format_args!("out of range: {seconds}"),
+            ))
+        }
         _ => Ok(seconds),
     }
 }
@@ -96,6 +99,9 @@ impl<'de: 'a, 'a> FromRecord<'de> for CommandOutput<'a> {
     type Record = CommandOutputRecord<'a>;
 
     fn from_record(record: CommandOutputRecord<'a>) -> Result<Self, DecodeError> {
-        Ok(CommandOutput { text: record.text.0, encoding: maybe(record.encoding) })
+        Ok(CommandOutput {
+            text: record.text.0,
+            encoding: maybe(record.encoding),
+        })
     }
 }

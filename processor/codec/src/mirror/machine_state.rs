@@ -49,7 +49,10 @@ impl<'de> FromRecord<'de> for NormalizeState {
                 processes: cpu.processes.into_vec(),
             })),
             (None, Some(ids)) => recent_ids(ids).map(NormalizeState::RecentIds),
-            _ => Err(DecodeError::invalid("cpu", "not exactly one of cpu and recent_ids is set")),
+            _ => Err(DecodeError::invalid(
+                "cpu",
+                "not exactly one of cpu and recent_ids is set",
+            )),
         }
     }
 }
@@ -62,7 +65,10 @@ fn recent_ids(record: RecentIdsRecord<'_>) -> Result<RecentIds, DecodeError> {
             format_args!("{} ids, more than {}", hashes.len(), RecentIds::CAPACITY),
         ));
     }
-    Ok(RecentIds { first: record.first, hashes })
+    Ok(RecentIds {
+        first: record.first,
+        hashes,
+    })
 }
 
 #[derive(Serialize, Deserialize)]

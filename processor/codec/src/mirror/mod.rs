@@ -45,14 +45,19 @@ pub trait FromRecord<'de>: Sized {
 }
 
 fn not_empty(field: &'static str, text: &str) -> Result<(), DecodeError> {
-    if text.is_empty() { Err(DecodeError::invalid(field, "empty")) } else { Ok(()) }
+    if text.is_empty() {
+        Err(DecodeError::invalid(field, "empty"))
+    } else {
+        Ok(())
+    }
 }
 
 fn not_negative<T: Into<i64>>(field: &'static str, number: Option<T>) -> Result<(), DecodeError> {
     match number.map(Into::into) {
-        Some(number) if number < 0 => {
-            Err(DecodeError::invalid(field, format_args!("negative: {number}")))
-        }
+        Some(number) if number < 0 => Err(DecodeError::invalid(
+            field,
+            format_args!("negative: {number}"),
+        )),
         _ => Ok(()),
     }
 }

@@ -55,7 +55,10 @@ impl ToRecord for SnapshotObservations<'_> {
             machine: self.machine.to_record(),
             command: Text::maybe(&self.command),
             attributes: TextMap::Of(&self.attributes),
-            command_output: self.command_output.as_ref().map(|output| output.to_record()),
+            command_output: self
+                .command_output
+                .as_ref()
+                .map(|output| output.to_record()),
             users: List::of(&self.users),
             rules_digest: self.rules_digest.cast_signed(),
             lines_rejected: self.lines_rejected,
@@ -86,7 +89,10 @@ impl<'de: 'a, 'a> FromRecord<'de> for SnapshotObservations<'a> {
             machine: Machine::from_record(record.machine)?,
             command: maybe(record.command),
             attributes: record.attributes.into_map(),
-            command_output: record.command_output.map(CommandOutput::from_record).transpose()?,
+            command_output: record
+                .command_output
+                .map(CommandOutput::from_record)
+                .transpose()?,
             users,
             rules_digest: record.rules_digest.cast_unsigned(),
             lines_rejected: record.lines_rejected,
@@ -97,7 +103,10 @@ impl<'de: 'a, 'a> FromRecord<'de> for SnapshotObservations<'a> {
 }
 
 fn check_users(observations: &[Observation<'_>], users: usize) -> Result<(), DecodeError> {
-    match observations.iter().find(|observation| observation.user as usize >= users) {
+    match observations
+        .iter()
+        .find(|observation| observation.user as usize >= users)
+    {
         Some(stray) => Err(DecodeError::invalid(
             "observations.user",
             format_args!("index {} of {users} users", stray.user),
@@ -186,7 +195,11 @@ impl<'de: 'a, 'a> FromRecord<'de> for Observation<'a> {
             thread_count: record.thread_count,
             application: record.application.0,
         };
-        Ok(Observation { process, cpu_delta_us: record.cpu_delta_us, user: record.user })
+        Ok(Observation {
+            process,
+            cpu_delta_us: record.cpu_delta_us,
+            user: record.user,
+        })
     }
 }
 
@@ -205,7 +218,10 @@ impl ToRecord for ResolvedUser<'_> {
         Self: 'x;
 
     fn to_record(&self) -> UserRecord<'_> {
-        UserRecord { user: Text::of(&self.user), faculty: Text::of(&self.faculty) }
+        UserRecord {
+            user: Text::of(&self.user),
+            faculty: Text::of(&self.faculty),
+        }
     }
 }
 
@@ -213,7 +229,10 @@ impl<'de: 'a, 'a> FromRecord<'de> for ResolvedUser<'a> {
     type Record = UserRecord<'a>;
 
     fn from_record(record: UserRecord<'a>) -> Result<Self, DecodeError> {
-        Ok(ResolvedUser { user: record.user.0, faculty: record.faculty.0 })
+        Ok(ResolvedUser {
+            user: record.user.0,
+            faculty: record.faculty.0,
+        })
     }
 }
 

@@ -44,7 +44,11 @@ impl ToRecord for RollupKey<'_> {
         match self {
             RollupKey::User(user) => record.user = Some(Text::of(user)),
             RollupKey::Faculty(faculty) => record.faculty = Some(Text::of(faculty)),
-            RollupKey::Application { faculty, os, application } => {
+            RollupKey::Application {
+                faculty,
+                os,
+                application,
+            } => {
                 record.faculty = Some(Text::of(faculty));
                 record.os = Symbol::of(*os);
                 record.application = Some(Text::of(application));
@@ -72,7 +76,11 @@ impl<'de: 'a, 'a> FromRecord<'de> for RollupKey<'a> {
                 Ok(RollupKey::Faculty(faculty))
             }
             (GroupingSet::Application, None, Some(faculty), Some(os), Some(application)) => {
-                Ok(RollupKey::Application { faculty, os, application })
+                Ok(RollupKey::Application {
+                    faculty,
+                    os,
+                    application,
+                })
             }
             _ => Err(DecodeError::invalid(
                 "key",
@@ -92,7 +100,10 @@ impl ToRecord for Window {
     type Record<'x> = WindowRecord;
 
     fn to_record(&self) -> WindowRecord {
-        WindowRecord { grain: Symbol::of(self.grain), start: self.start.as_micros() }
+        WindowRecord {
+            grain: Symbol::of(self.grain),
+            start: self.start.as_micros(),
+        }
     }
 }
 
@@ -101,11 +112,18 @@ impl FromRecord<'_> for Window {
 
     fn from_record(record: WindowRecord) -> Result<Self, DecodeError> {
         let grain = record.grain.known("window.grain")?;
-        let window = Window { grain, start: Timestamp::from_micros(record.start) };
+        let window = Window {
+            grain,
+            start: Timestamp::from_micros(record.start),
+        };
         if grain.window_of(window.start) != window {
             return Err(DecodeError::invalid(
                 "window.start",
-                format_args!("{} is not on a boundary of grain {}", record.start, grain.as_str()),
+                format_args!(
+                    "{} is not on a boundary of grain {}",
+                    record.start,
+                    grain.as_str()
+                ),
             ));
         }
         Ok(window)
@@ -275,7 +293,9 @@ impl<'de: 'r, 'r> Deserialize<'de> for HllBytes<'r> {
                 Hll::from_bytes(bytes).map_err(E::custom)
             }
         }
-        deserializer.deserialize_bytes(HllVisitor).map(|hll| HllBytes(Cow::Owned(hll)))
+        deserializer
+            .deserialize_bytes(HllVisitor)
+            .map(|hll| HllBytes(Cow::Owned(hll)))
     }
 }
 

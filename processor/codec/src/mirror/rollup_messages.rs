@@ -69,7 +69,11 @@ impl<'de: 'a, 'a> FromRecord<'de> for Partial<'a> {
 
     fn from_record(record: RollupRecord<'de>) -> Result<Self, DecodeError> {
         let (key, window, accumulator) = record.check()?;
-        Ok(Partial { key, window, accumulator })
+        Ok(Partial {
+            key,
+            window,
+            accumulator,
+        })
     }
 }
 
@@ -89,7 +93,11 @@ impl<'de: 'a, 'a> FromRecord<'de> for RollupState<'a> {
 
     fn from_record(record: RollupRecord<'de>) -> Result<Self, DecodeError> {
         let (key, window, accumulator) = record.check()?;
-        Ok(RollupState { key, window, accumulator })
+        Ok(RollupState {
+            key,
+            window,
+            accumulator,
+        })
     }
 }
 
@@ -126,7 +134,12 @@ impl ToRecord for RollupUpdate<'_> {
 
     fn to_record(&self) -> UpdateRecord<'_> {
         match self {
-            RollupUpdate::Value { kind, key, window, accumulator } => UpdateRecord {
+            RollupUpdate::Value {
+                kind,
+                key,
+                window,
+                accumulator,
+            } => UpdateRecord {
                 kind: Symbol::of(Kind::Value(*kind)),
                 rollup: Some(RollupRecord::of(key, *window, accumulator)),
                 progress: None,
@@ -147,12 +160,20 @@ impl<'de: 'a, 'a> FromRecord<'de> for RollupUpdate<'a> {
         match (record.kind.known("kind")?, record.rollup, record.progress) {
             (Kind::Value(kind), Some(rollup), None) => {
                 let (key, window, accumulator) = rollup.check()?;
-                Ok(RollupUpdate::Value { kind, key, window, accumulator })
+                Ok(RollupUpdate::Value {
+                    kind,
+                    key,
+                    window,
+                    accumulator,
+                })
             }
             (Kind::Progress, None, Some(progress)) => {
                 Progress::from_record(progress).map(RollupUpdate::Progress)
             }
-            _ => Err(DecodeError::invalid("kind", "the fields set are not those of this kind")),
+            _ => Err(DecodeError::invalid(
+                "kind",
+                "the fields set are not those of this kind",
+            )),
         }
     }
 }
@@ -200,7 +221,10 @@ impl ToRecord for SourceOffset {
     type Record<'x> = PartitionOffsetRecord;
 
     fn to_record(&self) -> PartitionOffsetRecord {
-        PartitionOffsetRecord { partition: self.partition, offset: self.offset }
+        PartitionOffsetRecord {
+            partition: self.partition,
+            offset: self.offset,
+        }
     }
 }
 
@@ -208,7 +232,10 @@ impl FromRecord<'_> for SourceOffset {
     type Record = PartitionOffsetRecord;
 
     fn from_record(record: PartitionOffsetRecord) -> Result<Self, DecodeError> {
-        Ok(SourceOffset { partition: record.partition, offset: record.offset })
+        Ok(SourceOffset {
+            partition: record.partition,
+            offset: record.offset,
+        })
     }
 }
 

@@ -118,12 +118,12 @@ impl ToRecord for Payload<'_> {
                 boot_time_seconds: linux.boot_time_seconds,
                 processes: List::of(&linux.processes),
             }),
-            Payload::Macos(processes) => {
-                PayloadRecord::Macos(MacosProcessesRecord { processes: List::of(processes) })
-            }
-            Payload::Windows(processes) => {
-                PayloadRecord::Windows(WindowsProcessesRecord { processes: List::of(processes) })
-            }
+            Payload::Macos(processes) => PayloadRecord::Macos(MacosProcessesRecord {
+                processes: List::of(processes),
+            }),
+            Payload::Windows(processes) => PayloadRecord::Windows(WindowsProcessesRecord {
+                processes: List::of(processes),
+            }),
         }
     }
 }
@@ -156,7 +156,10 @@ fn linux_processes(record: LinuxProcessesRecord<'_>) -> Result<LinuxProcesses<'_
 
 fn at_least_one(field: &'static str, number: i64) -> Result<(), DecodeError> {
     if number < 1 {
-        return Err(DecodeError::invalid(field, format_args!("less than 1: {number}")));
+        return Err(DecodeError::invalid(
+            field,
+            format_args!("less than 1: {number}"),
+        ));
     }
     Ok(())
 }

@@ -42,7 +42,8 @@ impl<T> Symbol<T> {
     }
 
     pub fn known(self, field: &'static str) -> Result<T, DecodeError> {
-        self.0.ok_or_else(|| DecodeError::invalid(field, "a symbol that this version does not know"))
+        self.0
+            .ok_or_else(|| DecodeError::invalid(field, "a symbol that this version does not know"))
     }
 }
 
@@ -70,7 +71,9 @@ impl<'de, T: Symbols> Deserialize<'de> for Symbol<T> {
             }
 
             fn visit_u64<E: Error>(self, index: u64) -> Result<Symbol<T>, E> {
-                let Some(at) = index.checked_sub(1) else { return Ok(Symbol(None)) };
+                let Some(at) = index.checked_sub(1) else {
+                    return Ok(Symbol(None));
+                };
                 let symbol = usize::try_from(at).ok().and_then(|at| T::SYMBOLS.get(at));
                 match symbol {
                     Some(symbol) => Ok(Symbol(Some(*symbol))),
@@ -95,9 +98,10 @@ pub fn creation_time(
 ) -> Result<Option<CreationTime>, DecodeError> {
     match (at, precision.0) {
         (None, None) => Ok(None),
-        (Some(at), Some(precision)) => {
-            Ok(Some(CreationTime { at: Timestamp::from_micros(at), precision }))
-        }
+        (Some(at), Some(precision)) => Ok(Some(CreationTime {
+            at: Timestamp::from_micros(at),
+            precision,
+        })),
         _ => Err(DecodeError::invalid(
             "creation_time_precision",
             "the time or its precision is given without the other",
@@ -117,9 +121,11 @@ mod tests {
             serde_json::Value::Object(object) => {
                 let symbols_here = object.get("symbols").filter(|_| object["name"] == name);
                 match symbols_here.and_then(serde_json::Value::as_array) {
-                    Some(all) => {
-                        Some(all.iter().filter_map(|s| s.as_str().map(str::to_owned)).collect())
-                    }
+                    Some(all) => Some(
+                        all.iter()
+                            .filter_map(|s| s.as_str().map(str::to_owned))
+                            .collect(),
+                    ),
                     None => object.values().find_map(|value| symbols(value, name)),
                 }
             }

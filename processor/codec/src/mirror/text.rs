@@ -145,7 +145,10 @@ impl Serialize for TextMap<'_> {
             TextMap::Of(map) => map,
             TextMap::Read(map) => map,
         };
-        serializer.collect_map(map.iter().map(|(key, value)| (Text::of(key), Text::of(value))))
+        serializer.collect_map(
+            map.iter()
+                .map(|(key, value)| (Text::of(key), Text::of(value))),
+        )
     }
 }
 
@@ -159,7 +162,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for TextMap<'a> {
                 f.write_str("a map of strings")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<TextMap<'de>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut entries: A,
+            ) -> Result<TextMap<'de>, A::Error> {
                 let mut map = BTreeMap::new();
                 while let Some((key, value)) = entries.next_entry::<Text<'de>, Text<'de>>()? {
                     map.insert(key.0, value.0);
@@ -181,13 +187,17 @@ impl IdText {
     }
 
     pub fn check(self, field: &'static str) -> Result<SnapshotId, DecodeError> {
-        self.0.map_err(|text| DecodeError::invalid(field, format_args!("no UUID: {text:?}")))
+        self.0
+            .map_err(|text| DecodeError::invalid(field, format_args!("no UUID: {text:?}")))
     }
 }
 
 impl Serialize for IdText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let id = self.0.as_ref().map_err(|_| serde::ser::Error::custom("no UUID"))?;
+        let id = self
+            .0
+            .as_ref()
+            .map_err(|_| serde::ser::Error::custom("no UUID"))?;
         let mut text = Uuid::encode_buffer();
         serializer.serialize_str(Uuid::from_u128(id.0).hyphenated().encode_lower(&mut text))
     }

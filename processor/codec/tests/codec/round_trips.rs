@@ -1,0 +1,119 @@
+//! What is encoded decodes to the same value: by us in place, by us through resolution, and by Apache Avro.
+
+use crate::{oracle, values};
+use proptest::prelude::*;
+use rollcall_codec::{Decoder, Encoder, Message, RecordType, SchemaIds, SchemaRef, messages, wire};
+use std::sync::LazyLock;
+
+const ID: u32 = 7;
+
+pub fn encoder() -> Encoder {
+    let ids = RecordType::ALL.into_iter();
+    Encoder::new(&ids.fold(SchemaIds::default(), |ids, record| ids.with(record, ID)))
+}
+
+/// What the checks of one kind of message share.
+struct Sides {
+    ours: apache_avro::Schema,
+    reversed: apache_avro::Schema,
+    reversed_json: String,
+}
+
+static SIDES: LazyLock<Vec<Sides>> = LazyLock::new(|| {
+    let sides = RecordType::ALL.map(|record| {
+        let reversed_json = oracle::reversed(record);
+        Sides {
+            ours: oracle::parse(record.schema_json()),
+            reversed: oracle::parse(&reversed_json),
+            reversed_json,
+        }
+    });
+    sides.into()
+});
+
+/// The same value thrice: as we wrote it, as Apache Avro writes it, and as another producer writes it.
+fn written_thrice(record: RecordType, wire_value: &[u8]) -> [Vec<u8>; 3] {
+    let sides = &SIDES[record as usize];
+    let (schema, datum) = wire::split(wire_value, None).unwrap();
+    assert_eq!(schema, SchemaRef::Id(ID));
+    let value = oracle::read(&sides.ours, datum);
+    let by_apache = oracle::write(&sides.ours, value.clone());
+    let by_other = oracle::write(&sides.reversed, oracle::reverse(value, "not ours"));
+    [datum.to_vec(), by_apache, by_other]
+}
+
+/// The decoders of our schema and of the other producer's.
+fn decoders<M: Message>() -> [Decoder<M>; 2] {
+    let in_place = Decoder::new(M::RECORD.schema_json()).unwrap();
+    let resolving = Decoder::new(&SIDES[M::RECORD as usize].reversed_json).unwrap();
+    assert!(in_place.reads_in_place() && !resolving.reads_in_place());
+    [in_place, resolving]
+}
+
+macro_rules! round_trips {
+    ($($name:ident: $message:ident, $values:ident, $encode:ident;)*) => {
+        proptest! {
+            #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+            $(#[test]
+            fn $name(value in values::$values()) {
+                let mut wire_value = vec![];
+                encoder().$encode(&value, &mut wire_value).unwrap();
+                let [ours, by_apache, by_other] =
+                    written_thrice(RecordType::$message, &wire_value);
+                let [in_place, resolving] = decoders::<messages::$message>();
+                prop_assert_eq!(&in_place.decode(&ours).unwrap(), &value);
+                prop_assert_eq!(&in_place.decode(&by_apache).unwrap(), &value);
+                prop_assert_eq!(&resolving.decode(&by_other).unwrap(), &value);
+            })*
+        }
+    };
+}
+
+round_trips! {
+    snapshots: ProcessSnapshot, snapshot, encode_snapshot;
+    observations: SnapshotObservations, observations, encode_observations;
+    partials: RollupPartials, partials, encode_partials;
+    updates: RollupUpdate, update, encode_update;
+    normalize_state: MachineState, normalize_state, encode_normalize_state;
+    rollup_state: RollupState, rollup_state, encode_rollup_state;
+    task_state: TaskState, task_state, encode_task_state;
+    dead_letters: DeadLetter, dead_letter, encode_dead_letter;
+    directory_users: DirectoryUser, directory_user, encode_directory_user;
+}
+
+#[test]
+fn an_encoder_appends_and_names_the_schema() {
+    let user = rollcall_domain::pipeline::DirectoryUser {
+        faculty: Some("law".into()),
+    };
+    let mut out = vec![9];
+    encoder().encode_directory_user(&user, &mut out).unwrap();
+    assert_eq!(out, [9, 0, 0, 0, 0, 7, 2, 6, b'l', b'a', b'w']);
+}
+
+#[test]
+fn an_encoder_without_the_id_writes_nothing() {
+    let user = rollcall_domain::pipeline::DirectoryUser { faculty: None };
+    let mut out = vec![9];
+    let error = Encoder::new(&SchemaIds::default()).encode_directory_user(&user, &mut out);
+    assert_eq!(
+        error.unwrap_err().to_string(),
+        "no schema id is known for rollcall.v1.DirectoryUser"
+    );
+    assert_eq!(out, [9]);
+}
+
+#[test]
+fn decoding_ours_borrows() {
+    let user = rollcall_domain::pipeline::DirectoryUser {
+        faculty: Some("law".into()),
+    };
+    let mut out = vec![];
+    encoder().encode_directory_user(&user, &mut out).unwrap();
+    let decoder = Decoder::<messages::DirectoryUser>::ours();
+    let read = decoder.decode(&out[wire::PREFIX_BYTES..]).unwrap();
+    assert!(matches!(
+        read.faculty,
+        Some(std::borrow::Cow::Borrowed("law"))
+    ));
+}
