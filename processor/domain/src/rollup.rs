@@ -23,8 +23,11 @@ pub enum GroupingSet {
 
 impl GroupingSet {
     /// Every grouping set, in a fixed order.
-    pub const ALL: [GroupingSet; 3] =
-        [GroupingSet::User, GroupingSet::Faculty, GroupingSet::Application];
+    pub const ALL: [GroupingSet; 3] = [
+        GroupingSet::User,
+        GroupingSet::Faculty,
+        GroupingSet::Application,
+    ];
 
     /// Its name in settings, topics and tables.
     #[must_use]
@@ -39,7 +42,9 @@ impl GroupingSet {
     /// The inverse of [`GroupingSet::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<GroupingSet> {
-        GroupingSet::ALL.into_iter().find(|set| set.as_str() == text)
+        GroupingSet::ALL
+            .into_iter()
+            .find(|set| set.as_str() == text)
     }
 
     /// Its grains where settings name no others, finest first.
@@ -85,11 +90,47 @@ impl<'a> RollupKey<'a> {
     /// `os:<bytes of faculty>:faculty:application`.
     #[must_use]
     pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        self.write_text(&mut text);
+        text
+    }
+
+    /// Appends what [`RollupKey::to_text`] returns.
+    pub fn write_text(&self, text: &mut String) {
         match self {
-            RollupKey::User(name) | RollupKey::Faculty(name) => name.clone().into_owned(),
-            RollupKey::Application { faculty, os, application } => {
-                format!("{}:{}:{faculty}:{application}", os.as_str(), faculty.len())
+            RollupKey::User(name) | RollupKey::Faculty(name) => text.push_str(name),
+            RollupKey::Application {
+                faculty,
+                os,
+                application,
+            } => {
+                text.push_str(os.as_str());
+                text.push(':');
+                text.push_str(&faculty.len().to_string());
+                text.push(':');
+                text.push_str(faculty);
+                text.push(':');
+                text.push_str(application);
             }
+        }
+    }
+
+    /// The same key, borrowing nothing.
+    #[must_use]
+    pub fn into_owned(self) -> RollupKey<'static> {
+        let own = |text: Cow<'a, str>| Cow::Owned(text.into_owned());
+        match self {
+            RollupKey::User(name) => RollupKey::User(own(name)),
+            RollupKey::Faculty(name) => RollupKey::Faculty(own(name)),
+            RollupKey::Application {
+                faculty,
+                os,
+                application,
+            } => RollupKey::Application {
+                faculty: own(faculty),
+                os,
+                application: own(application),
+            },
         }
     }
 
@@ -183,7 +224,8 @@ impl Accumulator {
     pub fn add_snapshot(&mut self, contribution: &Contribution) {
         self.snapshots += 1;
         self.machines.insert_hash(contribution.machine);
-        self.machine_minutes.insert_hash(contribution.machine_minute);
+        self.machine_minutes
+            .insert_hash(contribution.machine_minute);
         let at = contribution.event_at;
         self.first_event_at = Some(self.first_event_at.map_or(at, |first| first.min(at)));
         self.last_event_at = Some(self.last_event_at.map_or(at, |last| last.max(at)));
@@ -265,7 +307,10 @@ mod tests {
         let text = key.to_text();
         assert_eq!(text, "macos:3:a:b:c:d:e");
         assert_eq!(RollupKey::parse(GroupingSet::Application, &text), Some(key));
-        assert_eq!(RollupKey::parse(GroupingSet::Application, "macos:9:a:b"), None);
+        assert_eq!(
+            RollupKey::parse(GroupingSet::Application, "macos:9:a:b"),
+            None
+        );
     }
 
     type Row = (u8, u16, Option<u32>, Option<u32>);
@@ -275,7 +320,9 @@ mod tests {
         for &(machine, minute, cpu, memory) in rows {
             let at = Timestamp::from_micros(i64::from(minute) * 1_000_003);
             accumulator.add_snapshot(&Contribution::new(&format!("m{machine}"), at));
-            accumulator.users.insert_hash(hash_text(&format!("u{}", machine / 2)));
+            accumulator
+                .users
+                .insert_hash(hash_text(&format!("u{}", machine / 2)));
             accumulator.add_process(cpu.map(i64::from), memory.map(i64::from));
         }
         accumulator

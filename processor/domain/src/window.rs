@@ -78,7 +78,12 @@ mod tests {
 
     #[test]
     fn windows_are_half_open_and_hold_before_the_epoch() {
-        let at = |us| Grain::Minute.window_of(Timestamp::from_micros(us)).start.as_micros();
+        let at = |us| {
+            Grain::Minute
+                .window_of(Timestamp::from_micros(us))
+                .start
+                .as_micros()
+        };
         assert_eq!(at(MINUTE_US - 1), 0);
         assert_eq!(at(MINUTE_US), MINUTE_US);
         assert_eq!(at(-1), -MINUTE_US);
