@@ -244,7 +244,7 @@ impl<T: Serialize> Serialize for BucketColumn<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             BucketColumn::Of(sketch, side) => {
-                let mut array = serializer.serialize_seq(Some(sketch.buckets().count()))?;
+                let mut array = serializer.serialize_seq(Some(sketch.buckets().len()))?;
                 for bucket in sketch.buckets() {
                     array.serialize_element(&side(bucket))?;
                 }

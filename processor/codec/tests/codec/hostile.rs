@@ -3,6 +3,7 @@
 use crate::oracle;
 use crate::round_trips::encoder;
 use crate::values;
+use apache_avro::types::Value;
 use proptest::prelude::*;
 use rollcall_codec::{DecodeError, Decoder, Message, RecordType, messages, wire};
 use rollcall_domain::RejectionReason;
@@ -325,4 +326,68 @@ fn symbols_and_branches_beyond_the_last() {
     let error = decoder.decode(&numbers(&[0, 0, 0])).unwrap_err();
     assert_eq!(error.reason(), RejectionReason::InvalidField, "{error}");
     check_refused::<messages::DirectoryUser>(&[2, 0], &[0, 2]);
+}
+
+/// Replaces fields of an accumulator that is otherwise empty, and gives the error.
+fn broken_rollup(change: &[(&str, Value)], start: i64) -> DecodeError {
+    let state = rollcall_domain::pipeline::RollupState {
+        key: rollcall_domain::RollupKey::User("ada".into()),
+        window: rollcall_domain::Grain::Hour.window_of(rollcall_domain::Timestamp::from_micros(0)),
+        accumulator: rollcall_domain::Accumulator::default(),
+    };
+    let mut value = vec![];
+    encoder().encode_rollup_state(&state, &mut value).unwrap();
+    let ours = oracle::parse(RecordType::RollupState.schema_json());
+    let mut value = oracle::read(&ours, &value[wire::PREFIX_BYTES..]);
+    set(&mut value, "start", &Value::TimestampMicros(start));
+    for (field, with) in change {
+        set(&mut value, field, with);
+    }
+    let datum = oracle::write(&ours, value);
+    Decoder::<messages::RollupState>::ours()
+        .decode(&datum)
+        .unwrap_err()
+}
+
+fn set(value: &mut Value, field: &str, with: &Value) {
+    if let Value::Record(fields) = value {
+        for (name, value) in fields {
+            if name == field {
+                *value = with.clone();
+            } else {
+                set(value, field, with);
+            }
+        }
+    }
+}
+
+#[test]
+fn sketches_and_windows_that_are_none() {
+    let ints = |ints: &[i32]| Value::Array(ints.iter().map(|&int| Value::Int(int)).collect());
+    let longs = |longs: &[i64]| Value::Array(longs.iter().map(|&long| Value::Long(long)).collect());
+    let sketch = |indexes: &[i32], counts: &[i64]| {
+        let fields = [
+            ("memory_sketch_indexes", ints(indexes)),
+            ("memory_sketch_counts", longs(counts)),
+        ];
+        broken_rollup(&fields, 0).reason()
+    };
+    let invalid = RejectionReason::InvalidField;
+    assert_eq!(sketch(&[1, 2], &[1]), invalid);
+    assert_eq!(sketch(&[1], &[0]), invalid);
+    assert_eq!(sketch(&[1], &[-1]), invalid);
+    assert_eq!(sketch(&[2, 1], &[1, 1]), invalid);
+    assert_eq!(sketch(&[1, 1], &[1, 1]), invalid);
+    assert_eq!(sketch(&[i32::MIN, i32::MAX], &[1, 1]), invalid);
+    assert_eq!(broken_rollup(&[], 1).reason(), invalid);
+    let nothing = broken_rollup(&[("machines", Value::Bytes(vec![]))], 0);
+    assert_eq!(nothing.reason(), RejectionReason::Undecodable);
+    let unknown = Value::Enum(0, "UNKNOWN".to_owned());
+    assert_eq!(
+        broken_rollup(&[("grouping_set", unknown.clone())], 0).reason(),
+        invalid
+    );
+    assert_eq!(broken_rollup(&[("grain", unknown)], 0).reason(), invalid);
+    let law = Value::Union(1, Box::new(Value::String("law".to_owned())));
+    assert_eq!(broken_rollup(&[("faculty", law)], 0).reason(), invalid);
 }

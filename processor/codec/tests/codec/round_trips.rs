@@ -117,3 +117,66 @@ fn decoding_ours_borrows() {
         Some(std::borrow::Cow::Borrowed("law"))
     ));
 }
+
+/// Written with our schema by the Python library fastavro 1.13.
+#[test]
+fn what_python_writes_we_read_and_write() {
+    use rollcall_domain::snapshot::{CommandOutput, MacosProcess};
+    use rollcall_domain::{Machine, Os, Payload, Snapshot, SnapshotId, Timestamp};
+    let mut expect = Snapshot {
+        id: SnapshotId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+        observed_at: Timestamp::from_micros(1_795_176_000_250_000),
+        utc_offset_seconds: None,
+        machine: Machine {
+            id: "m1".into(),
+            name: None,
+            os: Os::Macos,
+            os_version: None,
+            cpu_count: None,
+            memory_bytes: None,
+        },
+        user: None,
+        faculty: None,
+        command: None,
+        attributes: [].into(),
+        payload: Payload::CommandOutput(CommandOutput {
+            text: b"USER PID\n".into(),
+            encoding: Some("utf-8".into()),
+        }),
+    };
+    let head = "4830313233343536372d383961622d636465662d303132332d343536373839616263646566a082efbcffacb006";
+    let tail = "00046d31000400000000000000001255534552205049440a020a7574662d38";
+    check_golden(&expect, &format!("{head}{tail}"));
+
+    expect.utc_offset_seconds = Some(3600);
+    expect.user = Some("ada".into());
+    expect.attributes = [("site".into(), "north".into())].into();
+    expect.payload = Payload::Macos(vec![MacosProcess {
+        pid: 7,
+        parent_pid: None,
+        name: "sh".into(),
+        executable_path: None,
+        arguments: vec![],
+        owner: None,
+        state: None,
+        user_time_us: Some(12),
+        system_time_us: None,
+        start_time_us: None,
+        resident_bytes: None,
+        virtual_bytes: None,
+        thread_count: None,
+    }]);
+    let tail = "02a038046d310004000000020661646100000208736974650a6e6f7274680004020e00047368000000000218000000000000";
+    check_golden(&expect, &format!("{head}{tail}"));
+}
+
+#[track_caller]
+fn check_golden(expect: &rollcall_domain::Snapshot<'_>, hex: &str) {
+    let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+    let golden: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
+    let decoder = Decoder::<messages::ProcessSnapshot>::ours();
+    assert_eq!(&decoder.decode(&golden).unwrap(), expect);
+    let mut ours = vec![];
+    encoder().encode_snapshot(expect, &mut ours).unwrap();
+    assert_eq!(&ours[wire::PREFIX_BYTES..], golden);
+}
