@@ -10,11 +10,15 @@ use crate::listing::{Builder, Listing, Row, RowError, lines};
 use crate::number::{self, ps_kib};
 use crate::recognize::{Format, ps_header};
 use crate::time::{LocalClock, ps_cpu_time};
+use memchr::memmem::Finder;
 use rollcall_domain::{LineReason, Process};
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 /// Between a bundle's name and its executable.
 const IN_BUNDLE: &str = ".app/Contents/MacOS/";
+static BUNDLE_FINDER: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new(IN_BUNDLE.as_bytes()));
 
 pub(crate) fn parse<'a>(
     text: &'a str,
@@ -191,7 +195,7 @@ fn argument_start(line: &str) -> usize {
 /// The innermost bundle's executable in `text`, which begins with a path and ends before the first argument that looks
 /// like one.
 fn bundle_executable(text: &str) -> Option<&str> {
-    let at = memchr::memmem::rfind(text.as_bytes(), IN_BUNDLE.as_bytes())?;
+    let at = BUNDLE_FINDER.find_iter(text.as_bytes()).last()?;
     let bundle = after_slash(&text[..at]);
     let start = at + IN_BUNDLE.len();
     let rest = &text[start..];

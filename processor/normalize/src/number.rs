@@ -70,12 +70,12 @@ pub fn ps_kib(bytes: &[u8]) -> Result<Option<i64>, LineReason> {
 ///
 /// No digits (`N/A` in any language), an unknown unit or odd groups: doubtful, hence `None`.
 pub fn tasklist_memory(text: &str) -> Result<Option<i64>, LineReason> {
-    let text = text.trim_matches(is_padding);
+    let text = without_padding(text);
     let Some(last_digit) = text.rfind(|c: char| c.is_ascii_digit()) else {
         return Ok(None);
     };
     let (number, unit) = text.split_at(last_digit + 1);
-    if !is_kib_unit(unit.trim_matches(is_padding)) {
+    if !is_kib_unit(without_padding(unit)) {
         return Ok(None);
     }
     match grouped(number) {
@@ -89,6 +89,14 @@ pub fn tasklist_memory(text: &str) -> Result<Option<i64>, LineReason> {
 fn is_kib_unit(unit: &str) -> bool {
     let mut chars = unit.chars();
     matches!(chars.next(), Some('K' | 'k' | 'К' | 'к')) && chars.count() <= 3
+}
+
+fn without_padding(text: &str) -> &str {
+    if text.is_ascii() {
+        text.trim_ascii()
+    } else {
+        text.trim_matches(is_padding)
+    }
 }
 
 /// Blanks and the marks that right-to-left consoles put around numbers.

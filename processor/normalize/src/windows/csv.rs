@@ -64,7 +64,7 @@ fn split<'a, 'c>(line: &'a str, cells: &'c mut [&'a str]) -> Result<&'c [&'a str
             "the line does not begin and end with a quote",
         )
     };
-    let line = line.trim_matches([' ', '\u{feff}']);
+    let line = line.strip_prefix('\u{feff}').unwrap_or(line).trim_ascii();
     let mut rest = line.strip_prefix('"').ok_or_else(bad_quoting)?;
     let last = cells.len() - 1;
     for cell in &mut cells[..last] {
@@ -94,9 +94,11 @@ fn split<'a, 'c>(line: &'a str, cells: &'c mut [&'a str]) -> Result<&'c [&'a str
 
 /// Whether `line` is a header: well-formed, and not one cell of it is a number, as pid and session are in every row.
 fn is_header(line: &str, columns: usize) -> bool {
-    // Rows are told by the digit after their first separator, without splitting them.
-    let looks_like_row = memchr::memmem::find(line.as_bytes(), b"\",\"")
-        .and_then(|at| line.as_bytes().get(at + 3))
+    // Rows are told by the digit that begins their second cell, without splitting them.
+    let bytes = line.as_bytes();
+    let name_end = bytes.get(1..).and_then(|rest| memchr::memchr(b'"', rest));
+    let looks_like_row = name_end
+        .and_then(|at| bytes.get(at + 4))
         .is_none_or(u8::is_ascii_digit);
     if looks_like_row {
         return false;
@@ -131,7 +133,12 @@ const fn columns(format: Format) -> usize {
 }
 
 fn format(line: &str) -> Option<Format> {
-    if !line.trim_start_matches([' ', '\u{feff}']).starts_with('"') {
+    if !line
+        .strip_prefix('\u{feff}')
+        .unwrap_or(line)
+        .trim_ascii_start()
+        .starts_with('"')
+    {
         return None;
     }
     match memchr::memmem::find_iter(line.as_bytes(), b"\",\"").count() {

@@ -98,7 +98,7 @@ impl Ruler {
             } else {
                 offset_of(line, end)?
             };
-            *cell = line.get(from..to)?.trim();
+            *cell = line.get(from..to)?.trim_ascii();
             if !matches!(line.as_bytes().get(to), None | Some(b' ')) {
                 return None;
             }
