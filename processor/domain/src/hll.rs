@@ -27,7 +27,7 @@ const FULL: u8 = 0x14;
 const PARAMETERS: [u8; 2] = [((REGISTER_WIDTH as u8 - 1) << 5) | LOG2M as u8, 0x7f];
 
 const _: () = assert!(
-    (LOG2M + REGISTER_WIDTH) % 8 == 0,
+    (LOG2M + REGISTER_WIDTH).is_multiple_of(8),
     "sparse entries are whole bytes"
 );
 

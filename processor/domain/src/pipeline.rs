@@ -59,6 +59,8 @@ impl UpdateKind {
 }
 
 /// A message of `rollup-updates-*`.
+// Nearly every message is a value: boxing it would cost an allocation each to save moving the rare PROGRESS.
+#[allow(clippy::large_enum_variant)]
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum RollupUpdate<'a> {
     /// A rollup's value.

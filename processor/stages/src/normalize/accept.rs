@@ -1,0 +1,235 @@
+//! From a decoded snapshot to observations, or to the reason why not. Pure functions of their arguments.
+
+use super::NormalizeConfig;
+use rollcall_domain::identity::{Directory, resolve};
+use rollcall_domain::observation::{Observation, SnapshotObservations, SourceOffset, TaskCounts};
+use rollcall_domain::pipeline::MachineCpu;
+use rollcall_domain::process::Process;
+use rollcall_domain::snapshot::{Payload, Snapshot};
+use rollcall_domain::time::Timestamp;
+use rollcall_domain::{RejectionReason, ResolvedUser};
+use rollcall_normalize::{
+    ApplicationRules, Context, LineError, Listing, cpu, decode_text, parse_structured, parse_text,
+};
+use std::borrow::Cow;
+
+/// Why a whole record is rejected.
+#[derive(Debug)]
+pub(crate) struct Rejected {
+    pub(crate) reason: RejectionReason,
+    pub(crate) detail: String,
+}
+
+impl Rejected {
+    pub(crate) fn new(reason: RejectionReason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// The key must be the machine id: dedupe and CPU deltas are per partition.
+pub(crate) fn check_key(key: Option<&[u8]>, snapshot: &Snapshot<'_>) -> Result<(), Rejected> {
+    match key {
+        None | Some([]) => Err(Rejected::new(
+            RejectionReason::MissingKey,
+            format!(
+                "the record has no key; its key must be the machine id {:?}",
+                snapshot.machine.id
+            ),
+        )),
+        Some(key) if key == snapshot.machine.id.as_bytes() => Ok(()),
+        Some(key) => Err(Rejected::new(
+            RejectionReason::KeyMismatch,
+            format!(
+                "the key {:?} is not the machine id {:?}",
+                String::from_utf8_lossy(key),
+                snapshot.machine.id
+            ),
+        )),
+    }
+}
+
+/// The event time, or why the snapshot is too old for the tables.
+pub(crate) fn event_time(
+    observed_at: Timestamp,
+    ingested_at: Timestamp,
+    config: &NormalizeConfig,
+) -> Result<Timestamp, Rejected> {
+    let ahead = observed_at.micros_since(ingested_at);
+    let event_at = if ahead > config.future_tolerance_us {
+        ingested_at
+    } else {
+        observed_at
+    };
+    let age = ingested_at.micros_since(event_at);
+    if age > config.acceptance_us {
+        return Err(Rejected::new(
+            RejectionReason::TooOld,
+            format!(
+                "observed {} s before it arrived; at most {} s are accepted (normalize.acceptance)",
+                age / 1_000_000,
+                config.acceptance_us / 1_000_000
+            ),
+        ));
+    }
+    Ok(event_at)
+}
+
+/// The text of a command's output; structured payloads have none.
+pub(crate) fn payload_text<'a>(payload: &'a Payload<'_>) -> Result<Option<Cow<'a, str>>, Rejected> {
+    match payload {
+        Payload::CommandOutput(output) => decode_text(&output.text, output.encoding.as_deref())
+            .map(Some)
+            .map_err(|error| Rejected::new(error.reason, error.detail)),
+        _ => Ok(None),
+    }
+}
+
+/// Parses the listing. Local times are read relative to the snapshot's event time.
+pub(crate) fn parse<'a>(
+    snapshot: &'a Snapshot<'_>,
+    text: Option<&'a str>,
+    event_at: Timestamp,
+    rules: &'a ApplicationRules,
+) -> Result<Listing<'a>, Rejected> {
+    let context = Context {
+        os: Some(snapshot.machine.os),
+        format: None,
+        observed_at: event_at,
+        utc_offset_seconds: snapshot.utc_offset_seconds,
+    };
+    match text {
+        Some(text) => parse_text(text, &context, rules)
+            .map_err(|error| Rejected::new(error.reason, error.detail)),
+        None => Ok(parse_structured(&snapshot.payload, &context, rules)),
+    }
+}
+
+/// What one accepted snapshot becomes.
+pub(crate) struct Accepted<'a> {
+    pub(crate) observations: SnapshotObservations<'a>,
+    pub(crate) rejected_lines: Vec<LineError<'a>>,
+    pub(crate) next_cpu: Option<MachineCpu>,
+}
+
+/// Everything that an accepted snapshot's observations are made from.
+pub(crate) struct Material<'a, 'b> {
+    pub(crate) snapshot: &'a Snapshot<'a>,
+    pub(crate) listing: Listing<'a>,
+    pub(crate) source: SourceOffset,
+    pub(crate) ingested_at: Timestamp,
+    pub(crate) event_at: Timestamp,
+    pub(crate) counts: TaskCounts,
+    pub(crate) previous_cpu: Option<&'b MachineCpu>,
+    pub(crate) rules_digest: u64,
+    pub(crate) store_command_output: bool,
+}
+
+/// Puts an accepted snapshot together: CPU deltas, users, counts.
+pub(crate) fn assemble<'a>(material: Material<'a, '_>, directory: &dyn Directory) -> Accepted<'a> {
+    let Material {
+        snapshot,
+        listing,
+        event_at,
+        ..
+    } = material;
+    let machine = &snapshot.machine;
+    let deltas = cpu::deltas(
+        material.previous_cpu,
+        event_at,
+        machine.cpu_count,
+        &listing.processes,
+    );
+    let lines_rejected = listing.rejected.len() as i64;
+    let mut counts = material.counts;
+    counts.snapshots_accepted += 1;
+    counts.lines_accepted += listing.processes.len() as i64;
+    counts.lines_rejected += lines_rejected;
+    let mut users = Users {
+        snapshot,
+        directory,
+        known: Vec::new(),
+        resolved: Vec::new(),
+    };
+    let observations = listing
+        .processes
+        .into_iter()
+        .zip(deltas.deltas)
+        .map(|(process, cpu_delta_us)| {
+            let user = users.index_of(&process);
+            Observation {
+                process,
+                cpu_delta_us,
+                user,
+            }
+        })
+        .collect();
+    let command_output = match &snapshot.payload {
+        Payload::CommandOutput(output) if material.store_command_output => Some(output.clone()),
+        _ => None,
+    };
+    Accepted {
+        observations: SnapshotObservations {
+            snapshot_id: snapshot.id,
+            source: material.source,
+            observed_at: snapshot.observed_at,
+            ingested_at: material.ingested_at,
+            event_at,
+            utc_offset_seconds: snapshot.utc_offset_seconds,
+            machine: machine.clone(),
+            command: snapshot.command.clone(),
+            attributes: snapshot.attributes.clone(),
+            command_output,
+            users: users.resolved_or_empty(),
+            rules_digest: material.rules_digest,
+            lines_rejected,
+            counts,
+            observations,
+        },
+        rejected_lines: listing.rejected,
+        next_cpu: deltas.next,
+    }
+}
+
+/// The users of one snapshot, resolved once per distinct owner.
+struct Users<'a, 'd> {
+    snapshot: &'a Snapshot<'a>,
+    directory: &'d dyn Directory,
+    known: Vec<(Option<Cow<'a, str>>, u32)>,
+    resolved: Vec<ResolvedUser<'a>>,
+}
+
+impl<'a> Users<'a, '_> {
+    fn index_of(&mut self, process: &Process<'a>) -> u32 {
+        // The snapshot's own user owns everything on it: the owner is not looked at.
+        let owner = if self.snapshot.user.is_some() {
+            &None
+        } else {
+            &process.owner
+        };
+        if let Some((_, index)) = self.known.iter().find(|(known, _)| known == owner) {
+            return *index;
+        }
+        let resolved = resolve(self.snapshot, owner, self.directory);
+        let index = self
+            .resolved
+            .iter()
+            .position(|known| *known == resolved)
+            .unwrap_or_else(|| {
+                self.resolved.push(resolved);
+                self.resolved.len() - 1
+            }) as u32;
+        self.known.push((owner.clone(), index));
+        index
+    }
+
+    /// A snapshot without processes still counts for its user, where it has one.
+    fn resolved_or_empty(self) -> Vec<ResolvedUser<'a>> {
+        if self.resolved.is_empty() && self.snapshot.user.is_some() {
+            return vec![resolve(self.snapshot, &None, self.directory)];
+        }
+        self.resolved
+    }
+}

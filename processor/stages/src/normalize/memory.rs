@@ -1,0 +1,229 @@
+//! What NORMALIZE remembers of each machine: its latest CPU times and its latest snapshot ids.
+
+use rollcall_domain::hll::hash_bytes;
+use rollcall_domain::pipeline::{MachineCpu, NormalizeState, RecentIds};
+use rollcall_domain::snapshot::SnapshotId;
+use rollcall_engine::overlay::Overlay;
+use std::sync::Arc;
+
+/// The latest accepted snapshot ids of one machine, in runs of [`RecentIds::CAPACITY`].
+///
+/// Runs are shared with the base until they change, so that a snapshot copies only the active one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IdRing {
+    /// How many ids were ever accepted.
+    accepted: i64,
+    /// Runs in ascending order of their first id; at most [`RecentIds::SLOTS`].
+    runs: Vec<Arc<RecentIds>>,
+}
+
+impl IdRing {
+    /// Whether `hash` is among the latest [`RecentIds::REMEMBERED`] ids.
+    fn remembers(&self, hash: u64) -> bool {
+        let oldest = self.accepted - RecentIds::REMEMBERED as i64;
+        self.runs.iter().any(|run| {
+            let skip = usize::try_from(oldest - run.first).unwrap_or(0);
+            run.hashes
+                .get(skip..)
+                .is_some_and(|hashes| hashes.contains(&hash))
+        })
+    }
+
+    /// Remembers `hash`; returns the slot whose run changed.
+    fn push(&mut self, hash: u64) -> usize {
+        let within = (self.accepted % RecentIds::CAPACITY as i64) as usize;
+        if within == 0 || self.runs.is_empty() {
+            if self.runs.len() == RecentIds::SLOTS {
+                self.runs.remove(0);
+            }
+            let run = RecentIds {
+                first: self.accepted,
+                hashes: Vec::with_capacity(4),
+            };
+            self.runs.push(Arc::new(run));
+        }
+        if let Some(run) = self.runs.last_mut() {
+            Arc::make_mut(run).hashes.push(hash);
+        }
+        self.accepted += 1;
+        slot_of(self.accepted - 1)
+    }
+
+    fn restore(&mut self, run: RecentIds) {
+        self.runs
+            .retain(|known| slot_of(known.first) != slot_of(run.first));
+        let end = run.first + run.hashes.len() as i64;
+        self.accepted = self.accepted.max(end);
+        let at = self.runs.partition_point(|known| known.first < run.first);
+        self.runs.insert(at, Arc::new(run));
+    }
+}
+
+/// The slot that the run holding the `index`th id of a machine is stored under.
+fn slot_of(index: i64) -> usize {
+    (index / RecentIds::CAPACITY as i64) as usize % RecentIds::SLOTS
+}
+
+/// All machines of one NORMALIZE task.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    cpu: Overlay<String, Arc<MachineCpu>>,
+    ids: Overlay<String, IdRing>,
+    /// Id runs changed in this transaction.
+    changed_runs: Vec<(String, usize)>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self {
+            cpu: Overlay::new(),
+            ids: Overlay::new(),
+            changed_runs: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_duplicate(&self, machine: &str, id: SnapshotId) -> bool {
+        self.ids
+            .get(machine)
+            .is_some_and(|ring| ring.remembers(hash_of(id)))
+    }
+
+    pub(crate) fn cpu(&self, machine: &str) -> Option<&MachineCpu> {
+        self.cpu.get(machine).map(|cpu| &**cpu)
+    }
+
+    /// Remembers an accepted snapshot. `cpu` is `None` where the snapshot came out of order.
+    pub(crate) fn accept(&mut self, machine: &str, id: SnapshotId, cpu: Option<MachineCpu>) {
+        let slot = self
+            .ids
+            .get_mut_or_insert_with(machine, IdRing::default)
+            .push(hash_of(id));
+        let is_last =
+            |(known, known_slot): &(String, usize)| &**known == machine && *known_slot == slot;
+        if !self.changed_runs.last().is_some_and(is_last) {
+            self.changed_runs.push((machine.into(), slot));
+        }
+        if let Some(cpu) = cpu {
+            self.cpu.insert(machine.into(), Arc::new(cpu));
+        }
+    }
+
+    /// The state records that this transaction has to write, each key once.
+    pub(crate) fn changes(&mut self) -> Vec<(String, NormalizeState)> {
+        self.changed_runs.sort_unstable();
+        self.changed_runs.dedup();
+        let runs = self.changed_runs.iter().filter_map(|(machine, slot)| {
+            let ring = self.ids.get(machine)?;
+            let run = ring.runs.iter().find(|run| slot_of(run.first) == *slot)?;
+            Some((
+                format!("{machine}/ids/{slot}"),
+                NormalizeState::RecentIds(RecentIds::clone(run)),
+            ))
+        });
+        let cpu = self.cpu.dirty().filter_map(|(machine, cpu)| {
+            Some((
+                machine.to_string(),
+                NormalizeState::Cpu(MachineCpu::clone(cpu?)),
+            ))
+        });
+        runs.chain(cpu).collect()
+    }
+
+    pub(crate) fn commit(&mut self) {
+        self.cpu.commit();
+        self.ids.commit();
+        self.changed_runs.clear();
+    }
+
+    /// Takes a record of the state topic back; `None` is a tombstone.
+    pub(crate) fn restore(&mut self, key: &str, state: Option<NormalizeState>) {
+        match state {
+            Some(NormalizeState::Cpu(cpu)) => self.cpu.restore(key.into(), Some(Arc::new(cpu))),
+            Some(NormalizeState::RecentIds(run)) => {
+                let machine = key.rsplit_once("/ids/").map_or(key, |(machine, _)| machine);
+                let mut ring = self.ids.get(machine).cloned().unwrap_or_default();
+                ring.restore(run);
+                self.ids.restore(machine.into(), Some(ring));
+            }
+            None => match key.rsplit_once("/ids/") {
+                Some((machine, _)) => self.ids.restore(machine.into(), None),
+                None => self.cpu.restore(key.into(), None),
+            },
+        }
+    }
+
+    pub(crate) fn machines(&self) -> usize {
+        self.ids.len()
+    }
+}
+
+fn hash_of(id: SnapshotId) -> u64 {
+    hash_bytes(&id.0.to_be_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(count: u128) -> Memory {
+        let mut memory = Memory::new();
+        for id in 0..count {
+            assert!(
+                !memory.is_duplicate("m", SnapshotId(id)),
+                "{id} was never sent"
+            );
+            memory.accept("m", SnapshotId(id), None);
+        }
+        memory
+    }
+
+    #[test]
+    fn exactly_the_latest_1024_ids_are_remembered() {
+        for count in [1, 63, 64, 65, 1023, 1024, 1025, 1087, 1088, 1089, 5000] {
+            let memory = filled(count);
+            for id in 0..count {
+                let expect = id + 1024 >= count;
+                assert_eq!(
+                    memory.is_duplicate("m", SnapshotId(id)),
+                    expect,
+                    "id {id} of {count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_restored_ring_remembers_the_same() {
+        for count in [1u128, 64, 65, 1100, 2400] {
+            let mut memory = Memory::new();
+            let mut topic = std::collections::BTreeMap::new();
+            for id in 0..count {
+                memory.accept("m", SnapshotId(id), None);
+                if id % 7 == 0 || id + 1 == count {
+                    topic.extend(memory.changes());
+                    memory.commit();
+                }
+            }
+            let mut restored = Memory::new();
+            for (key, state) in topic {
+                restored.restore(&key, Some(state));
+            }
+            for id in 0..count + 1 {
+                assert_eq!(
+                    restored.is_duplicate("m", SnapshotId(id)),
+                    memory.is_duplicate("m", SnapshotId(id)),
+                    "id {id} of {count}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_transaction_writes_only_the_runs_that_it_changed() {
+        let mut memory = filled(100);
+        memory.commit();
+        memory.accept("m", SnapshotId(1000), None);
+        let keys: Vec<_> = memory.changes().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["m/ids/1"]);
+    }
+}

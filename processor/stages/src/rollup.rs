@@ -1,0 +1,502 @@
+//! ROLLUP: partial rollups to windows per user, faculty and application.
+//!
+//! Per record: note how far its upstream has come, merge its partials into the windows of every grain. Per
+//! transaction: close what is due, write what changed (updates to SINK, absolute values and tombstones to the
+//! state topic), one PROGRESS per updates topic, the task's own state.
+//!
+//! Invariants: stage time is the minimum over all upstream partitions; each updates topic partition gets its
+//! PROGRESS last in every transaction, so that a reader who stops at one holds whole transactions.
+
+use crate::layout::{self, Partitions};
+use crate::normalize::unreadable;
+use crate::schemas::Reader;
+use crate::stage::{SchemaLookup, Stage, StageError};
+use crate::task_state;
+use rollcall_codec::{Encoder, SchemaRef, messages};
+use rollcall_domain::observation::SourceOffset;
+use rollcall_domain::pipeline::{
+    ClosedThrough, Progress, RollupPartials, RollupState, RollupUpdate, TaskState, UpdateKind,
+    Upstream,
+};
+use rollcall_domain::rollup::{Accumulator, GroupingSet, RollupKey};
+use rollcall_domain::time::Timestamp;
+use rollcall_domain::window::{Grain, Window};
+use rollcall_engine::Processor;
+use rollcall_engine::batch::Batch;
+use rollcall_engine::record::{InputRecord, OutputRecord, TopicIndex};
+use rollcall_engine::stage_time::UpstreamTimes;
+use rollcall_engine::windows::{Aggregate, ChangeKind, GrainSpec, WindowLimits, Windows};
+
+/// Settings of a ROLLUP task.
+#[derive(Clone, Debug)]
+pub struct RollupConfig {
+    /// The deployment's id.
+    pub deployment: String,
+    /// The partition of `rollup-partials` that the task reads.
+    pub partition: i32,
+    /// Partition counts.
+    pub partitions: Partitions,
+    /// The grains of each grouping set, finest first, in the order of `GroupingSet::ALL`.
+    pub grains: [Vec<Grain>; 3],
+    /// How long after its end a window of each grain stays open, in the order of `Grain::ALL`.
+    pub grace_us: [i64; 3],
+    /// Bounds on what is held and closed.
+    pub limits: WindowLimits,
+}
+
+/// The engine's view of an accumulator.
+#[derive(Clone, Debug, Default)]
+struct Value(Accumulator);
+
+impl Aggregate for Value {
+    fn merge(&mut self, other: &Self) {
+        self.0.merge(&other.0);
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.0.heap_bytes()
+    }
+}
+
+/// One ROLLUP task's logic and state.
+pub struct RollupStage {
+    config: RollupConfig,
+    encoder: Encoder,
+    inputs: Reader<messages::RollupPartials>,
+    states: Reader<messages::RollupState>,
+    task_states: Reader<messages::TaskState>,
+    windows: [Windows<Value>; 3],
+    upstream: UpstreamTimes,
+    state: TaskState,
+}
+
+impl RollupStage {
+    /// A task that has yet to be restored.
+    #[must_use]
+    pub fn new(config: RollupConfig, encoder: Encoder) -> Self {
+        let mut state = task_state::fresh(
+            &config.deployment,
+            layout::ROLLUP,
+            config.partition,
+            config.partitions.rollups,
+        );
+        let upstreams = config.partitions.snapshots;
+        state.upstream = (0..upstreams)
+            .map(|partition| Upstream {
+                partition,
+                stage_time: Timestamp::MIN,
+                next_offset: -1,
+            })
+            .collect();
+        let windows = GroupingSet::ALL.map(|set| {
+            let specs = config.grains[set as usize].iter().map(|grain| GrainSpec {
+                length_us: grain.length_us(),
+                grace_us: config.grace_us[*grain as usize],
+                closed_through_us: None,
+                counted_from_us: i64::MIN,
+            });
+            Windows::new(specs.collect(), config.limits)
+        });
+        Self {
+            upstream: UpstreamTimes::new(upstreams as usize),
+            inputs: Reader::new(),
+            states: Reader::new(),
+            task_states: Reader::new(),
+            config,
+            encoder,
+            windows,
+            state,
+        }
+    }
+
+    fn grain_index(&self, set: GroupingSet, grain: Grain) -> Option<usize> {
+        self.config.grains[set as usize]
+            .iter()
+            .position(|known| *known == grain)
+    }
+
+    /// Hands what was persisted per grain to the windows; a grain without a record is new, and counts from its
+    /// next window on, unless the task itself is new.
+    fn restore_grains(&mut self) {
+        let began = self.state.sequence > 0;
+        for set in GroupingSet::ALL {
+            for (index, &grain) in self.config.grains[set as usize].iter().enumerate() {
+                let found = self
+                    .state
+                    .closed_through
+                    .iter()
+                    .find(|c| c.grouping_set == set && c.grain == grain);
+                let (closed_through, counted_from) = match found {
+                    Some(found) => (found.through, found.counted_from),
+                    None if began => (
+                        Timestamp::MIN,
+                        grain
+                            .window_of(self.state.stage_time.max(Timestamp::from_micros(0)))
+                            .end(),
+                    ),
+                    None => (Timestamp::MIN, Timestamp::MIN),
+                };
+                let through =
+                    (closed_through != Timestamp::MIN).then(|| closed_through.as_micros());
+                self.windows[set as usize].restore_grain(index, through, counted_from.as_micros());
+                if found.is_none() {
+                    self.state.closed_through.push(ClosedThrough {
+                        grouping_set: set,
+                        grain,
+                        through: closed_through,
+                        counted_from,
+                    });
+                }
+            }
+        }
+    }
+
+    fn fold(&mut self, message: &RollupPartials<'_>, offset: i64) -> Result<(), StageError> {
+        let mut text = String::new();
+        for partial in &message.partials {
+            let set = partial.key.grouping_set();
+            let grains = &self.config.grains[set as usize];
+            if partial.window.grain != grains[0] {
+                return Err(StageError::UnreadableInternal {
+                    topic: layout::PARTIALS.name,
+                    offset,
+                    detail: format!(
+                        "a partial of grain {} where rollup.grains.{} begins with {}; NORMALIZE and ROLLUP need the same settings",
+                        partial.window.grain.as_str(),
+                        set.as_str(),
+                        grains[0].as_str()
+                    ),
+                });
+            }
+            text.clear();
+            partial.key.write_text(&mut text);
+            let value = Value(partial.accumulator.clone());
+            self.windows[set as usize].add(&text, partial.window.start.as_micros(), &value);
+        }
+        if !message.more {
+            self.report(message, offset)?;
+        }
+        Ok(())
+    }
+
+    /// Notes how far an upstream has come.
+    fn report(&mut self, message: &RollupPartials<'_>, offset: i64) -> Result<(), StageError> {
+        let unknown = || StageError::UnreadableInternal {
+            topic: layout::PARTIALS.name,
+            offset,
+            detail: format!(
+                "it comes from raw partition {}, of {}",
+                message.source_partition, self.config.partitions.snapshots
+            ),
+        };
+        let index = usize::try_from(message.source_partition).map_err(|_| unknown())?;
+        let upstream = self.state.upstream.get_mut(index).ok_or_else(unknown)?;
+        upstream.next_offset = upstream.next_offset.max(message.next_offset);
+        // An upstream that never saw a record has no stage time yet: it goes on counting as −∞.
+        if message.stage_time != Timestamp::MIN {
+            upstream.stage_time = upstream.stage_time.max(message.stage_time);
+            self.upstream
+                .observe(index, message.stage_time.as_micros())
+                .map_err(|error| StageError::Invariant(error.to_string()))?;
+        }
+        Ok(())
+    }
+
+    fn seal_set(&mut self, set: GroupingSet, batch: &mut Batch) -> Result<(), StageError> {
+        let partition = self.config.partition;
+        for change in self.windows[set as usize].changes() {
+            let window = Window {
+                grain: self.config.grains[set as usize][change.grain],
+                start: Timestamp::from_micros(change.window_start_us),
+            };
+            let key = RollupKey::parse(set, change.key).ok_or_else(|| {
+                StageError::Invariant(format!("rollup key {:?} can't be read", change.key))
+            })?;
+            let accumulator = change.value.0.clone();
+            let update = RollupUpdate::Value {
+                kind: kind_of(change.kind),
+                key,
+                window,
+                accumulator,
+            };
+            let mut value = Vec::new();
+            self.encoder
+                .encode_update(&update, &mut value)
+                .map_err(invariant)?;
+            batch.push(OutputRecord {
+                topic: layout::updates_topic(set).index,
+                partition,
+                key: Some(change.key.as_bytes().to_vec()),
+                value: Some(value),
+            });
+            let value = match (change.kind, update) {
+                (
+                    ChangeKind::Update,
+                    RollupUpdate::Value {
+                        key,
+                        window,
+                        accumulator,
+                        ..
+                    },
+                ) => {
+                    let mut value = Vec::new();
+                    let state = RollupState {
+                        key,
+                        window,
+                        accumulator,
+                    };
+                    self.encoder
+                        .encode_rollup_state(&state, &mut value)
+                        .map_err(invariant)?;
+                    Some(value)
+                }
+                (ChangeKind::Closed, _) => None,
+                _ => continue,
+            };
+            batch.push(OutputRecord {
+                topic: layout::STATE_ROLLUP.index,
+                partition,
+                key: Some(state_key(set, window, change.key).into_bytes()),
+                value,
+            });
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            stage_time: self.state.stage_time,
+            folded: self
+                .state
+                .upstream
+                .iter()
+                .map(|upstream| SourceOffset {
+                    partition: upstream.partition,
+                    offset: upstream.next_offset,
+                })
+                .collect(),
+            closed_through: self.state.closed_through.clone(),
+        }
+    }
+
+    fn seal_progress(&mut self, batch: &mut Batch) -> Result<(), StageError> {
+        let mut value = Vec::new();
+        let progress = RollupUpdate::Progress(self.progress());
+        self.encoder
+            .encode_update(&progress, &mut value)
+            .map_err(invariant)?;
+        for set in GroupingSet::ALL {
+            batch.push(OutputRecord {
+                topic: layout::updates_topic(set).index,
+                partition: self.config.partition,
+                key: None,
+                value: Some(value.clone()),
+            });
+        }
+        let mut value = Vec::new();
+        self.encoder
+            .encode_task_state(&self.state, &mut value)
+            .map_err(invariant)?;
+        batch.push(OutputRecord {
+            topic: layout::TASK_STATE.index,
+            partition: layout::rollup_task_partition(self.config.partitions, self.config.partition),
+            key: Some(task_state::key(layout::ROLLUP, self.config.partition)),
+            value: Some(value),
+        });
+        Ok(())
+    }
+}
+
+fn invariant(error: impl std::fmt::Display) -> StageError {
+    StageError::Invariant(format!("an internal record can't be encoded: {error}"))
+}
+
+fn kind_of(kind: ChangeKind) -> UpdateKind {
+    match kind {
+        ChangeKind::Update => UpdateKind::Update,
+        ChangeKind::Closed => UpdateKind::Closed,
+        ChangeKind::Correction => UpdateKind::Correction,
+    }
+}
+
+/// What [`parse_state_key`] reads.
+fn state_key(set: GroupingSet, window: Window, key: &str) -> String {
+    format!(
+        "{}/{}/{}/{key}",
+        set.as_str(),
+        window.grain.as_str(),
+        window.start.as_micros()
+    )
+}
+
+/// Reads `<grouping set>/<grain>/<window start>/<rollup key>`.
+fn parse_state_key(key: &str) -> Option<(GroupingSet, Grain, i64, &str)> {
+    let mut parts = key.splitn(4, '/');
+    let set = GroupingSet::parse(parts.next()?)?;
+    let grain = Grain::parse(parts.next()?)?;
+    let start = parts.next()?.parse().ok()?;
+    Some((set, grain, start, parts.next()?))
+}
+
+impl Processor for RollupStage {
+    type Error = StageError;
+
+    fn restore(
+        &mut self,
+        source: TopicIndex,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<(), StageError> {
+        let text = String::from_utf8_lossy(key);
+        if source == layout::TASK_STATE.index {
+            if let Some(value) = value {
+                let found = self
+                    .task_states
+                    .read(Some(value), None)
+                    .map_err(|error| unreadable(&text, &error))?;
+                task_state::check(&found, &self.state)?;
+                self.state = found;
+            }
+            return Ok(());
+        }
+        let (set, grain, start, rollup_key) = parse_state_key(&text)
+            .ok_or_else(|| unreadable(&text, &"its key is of no known form"))?;
+        // A grain that settings no longer name is forgotten; its rows stay as they are.
+        let Some(grain) = self.grain_index(set, grain) else {
+            return Ok(());
+        };
+        let value = match value {
+            Some(value) => {
+                let RollupState { accumulator, .. } = self
+                    .states
+                    .read(Some(value), None)
+                    .map_err(|error| unreadable(&text, &error))?;
+                Some(Value(accumulator))
+            }
+            None => None,
+        };
+        self.windows[set as usize].restore(grain, start, rollup_key, value);
+        Ok(())
+    }
+
+    fn restored(&mut self) -> Result<i64, StageError> {
+        self.restore_grains();
+        for windows in &self.windows {
+            windows
+                .finish_restore()
+                .map_err(|error| StageError::Invariant(error.to_string()))?;
+        }
+        for upstream in &self.state.upstream {
+            if upstream.stage_time != Timestamp::MIN {
+                self.upstream
+                    .observe(upstream.partition as usize, upstream.stage_time.as_micros())
+                    .map_err(|error| StageError::Invariant(error.to_string()))?;
+            }
+        }
+        Ok(self.state.next_offset)
+    }
+
+    fn process(&mut self, record: &InputRecord<'_>, _batch: &mut Batch) -> Result<(), StageError> {
+        let message = self
+            .inputs
+            .read(record.value, record.schema_header)
+            .map_err(|error| StageError::UnreadableInternal {
+                topic: layout::PARTIALS.name,
+                offset: record.offset,
+                detail: error.to_string(),
+            })?;
+        self.fold(&message, record.offset)
+    }
+
+    fn seal(&mut self, next_offset: i64, batch: &mut Batch) -> Result<(), StageError> {
+        let stage_time = self.upstream.now();
+        self.state.sequence += 1;
+        self.state.next_offset = next_offset;
+        self.state.stage_time = stage_time.map_or(Timestamp::MIN, Timestamp::from_micros);
+        for set in GroupingSet::ALL {
+            let windows = &mut self.windows[set as usize];
+            windows.advance(stage_time);
+            windows.enforce_limit();
+            for closed in self
+                .state
+                .closed_through
+                .iter_mut()
+                .filter(|closed| closed.grouping_set == set)
+            {
+                let grain = self.config.grains[set as usize]
+                    .iter()
+                    .position(|grain| *grain == closed.grain);
+                if let Some(through) =
+                    grain.and_then(|grain| self.windows[set as usize].closed_through(grain))
+                {
+                    closed.through = Timestamp::from_micros(through);
+                }
+            }
+            self.seal_set(set, batch)?;
+        }
+        self.seal_progress(batch)
+    }
+
+    fn committed(&mut self) {
+        for windows in &mut self.windows {
+            windows.commit();
+        }
+    }
+
+    fn idle_append(&mut self, _append_time_us: i64) {
+        // ROLLUP's time is its upstreams'; they report at least once a second.
+    }
+
+    fn pending_records(&self) -> usize {
+        self.windows
+            .iter()
+            .map(|windows| 2 * windows.pending_changes())
+            .sum()
+    }
+}
+
+impl Stage for RollupStage {
+    fn schema_needed(
+        &self,
+        topic: TopicIndex,
+        value: Option<&[u8]>,
+        schema_header: Option<&[u8]>,
+    ) -> Option<SchemaRef> {
+        match topic {
+            t if t == layout::TASK_STATE.index => self.task_states.needed(value, schema_header),
+            t if t == layout::STATE_ROLLUP.index => self.states.needed(value, schema_header),
+            _ => self.inputs.needed(value, schema_header),
+        }
+    }
+
+    fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup) {
+        match topic {
+            t if t == layout::TASK_STATE.index => self.task_states.learn(schema, lookup),
+            t if t == layout::STATE_ROLLUP.index => self.states.learn(schema, lookup),
+            _ => self.inputs.learn(schema, lookup),
+        }
+    }
+
+    fn task_state(&self) -> &TaskState {
+        &self.state
+    }
+
+    fn state_entries(&self) -> usize {
+        self.windows.iter().map(Windows::live_entries).sum()
+    }
+
+    fn state_bytes(&self) -> usize {
+        self.windows.iter().map(Windows::live_bytes).sum()
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        let sum = |of: fn(rollcall_engine::WindowCounters) -> u64| {
+            self.windows.iter().map(|w| of(w.counters())).sum()
+        };
+        vec![
+            ("corrections", sum(|c| c.corrections)),
+            ("early_closings", sum(|c| c.early_closings)),
+            ("not_counted", sum(|c| c.not_counted)),
+        ]
+    }
+}

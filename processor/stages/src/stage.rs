@@ -1,0 +1,87 @@
+//! What the shell needs of a stage beyond [`Processor`]: schemas are looked up by the shell, for that is IO.
+
+use rollcall_codec::SchemaRef;
+use rollcall_domain::pipeline::TaskState;
+use rollcall_engine::{Processor, TopicIndex};
+
+/// What the registry says of a schema id.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum SchemaLookup {
+    /// The writer's schema, as JSON.
+    Known(String),
+    /// The registry is sound and has no such id.
+    Unknown,
+}
+
+/// A consume-transform-produce stage.
+pub trait Stage: Processor<Error = StageError> {
+    /// The schema that must be learnt before `value`, read from `topic`, can be handed over, if any.
+    fn schema_needed(
+        &self,
+        topic: TopicIndex,
+        value: Option<&[u8]>,
+        schema_header: Option<&[u8]>,
+    ) -> Option<SchemaRef>;
+
+    /// Learns what the registry says of a schema that `topic`'s values use.
+    fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup);
+
+    /// The task state as of the latest seal or restore.
+    fn task_state(&self) -> &TaskState;
+
+    /// Entries that the stage's state holds.
+    fn state_entries(&self) -> usize;
+
+    /// Bytes that the stage's state holds, as far as it counts them.
+    fn state_bytes(&self) -> usize;
+
+    /// Cumulative counts by name since this process restored the task, for metrics.
+    fn counters(&self) -> Vec<(&'static str, u64)>;
+}
+
+/// Why a stage can't go on. Bad input is never one of these: it becomes a dead letter.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The state belongs to something else.
+    #[error(
+        "task state of {stage} partition {partition} says {what} {found:?}, but this process runs with {expected:?}; \
+         a changed deployment or partition count needs a new deployment beside the old one"
+    )]
+    ForeignState {
+        /// The stage.
+        stage: String,
+        /// Its partition.
+        partition: i32,
+        /// What differs.
+        what: &'static str,
+        /// The value found.
+        found: String,
+        /// The value expected.
+        expected: String,
+    },
+    /// A state record can't be read.
+    #[error(
+        "state record {key:?} can't be read: {detail}; was it written by a newer version of rollcall?"
+    )]
+    UnreadableState {
+        /// The record's key.
+        key: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// An internal record can't be read.
+    #[error(
+        "record of the internal topic {topic} at offset {offset} can't be read: {detail}; only rollcall may write there"
+    )]
+    UnreadableInternal {
+        /// The topic's name.
+        topic: &'static str,
+        /// The offset.
+        offset: i64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A broken invariant of the program.
+    #[error("broken invariant: {0}; please report it")]
+    Invariant(String),
+}
