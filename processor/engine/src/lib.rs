@@ -21,6 +21,7 @@ pub mod overlay;
 pub mod processor;
 pub mod record;
 pub mod stage_time;
+pub mod task;
 pub mod windows;
 
 pub use batch::Batch;
@@ -28,6 +29,10 @@ pub use overlay::Overlay;
 pub use processor::Processor;
 pub use record::{InputRecord, OutputRecord, TopicIndex};
 pub use stage_time::{StageTime, UnknownUpstream, UpstreamTimes};
+pub use task::{
+    Action, CommitOutcome, LostReason, RestoreStalled, RestoreStatus, RestoreTarget, State, Task,
+    TaskConfig, TaskError,
+};
 pub use windows::{
     Aggregate, Change, ChangeKind, GrainSpec, WindowCounters, WindowLimits, Windows,
 };
