@@ -22,6 +22,7 @@ pub mod processor;
 pub mod record;
 pub mod stage_time;
 pub mod task;
+pub mod topology;
 pub mod windows;
 
 pub use batch::Batch;
@@ -33,6 +34,7 @@ pub use task::{
     Action, CommitOutcome, LostReason, RestoreStalled, RestoreStatus, RestoreTarget, State, Task,
     TaskConfig, TaskError,
 };
+pub use topology::{Cleanup, Partitions, SinkSpec, StageSpec, TopicSpec, Topology, TopologyError};
 pub use windows::{
     Aggregate, Change, ChangeKind, GrainSpec, WindowCounters, WindowLimits, Windows,
 };
