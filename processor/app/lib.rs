@@ -1,1 +1,4 @@
-//! The shell.
+//! The shell: adapters to Kafka and PostgreSQL, the driver of the stages, and the command line.
+
+pub mod driver;
+pub mod kafka;

@@ -528,6 +528,12 @@ impl<P: Processor> Task<P> {
         self.processor.as_ref()
     }
 
+    /// The processor, for what the shell tells it beside records: schemas that it looked up, tables that
+    /// other threads keep up to date. Never for input: that goes through `handle_…`.
+    pub fn processor_mut_for_shell(&mut self) -> Option<&mut P> {
+        self.processor.as_mut()
+    }
+
     /// The open or sealed batch.
     #[must_use]
     pub fn batch(&self) -> &Batch {

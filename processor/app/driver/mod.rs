@@ -1,0 +1,57 @@
+//! Runs stages: who runs what comes from the group, what to do from the engine, how from `kafka`.
+//!
+//! A stage has one thread that is a member of its group, and one thread per task: transaction calls block, and a
+//! task that waits (for a broker, a registry, a restore) holds up no other.
+//!
+//! Must not know: Kafka's client library, SQL, what a record means.
+
+mod backoff;
+mod control;
+mod kinds;
+mod stage_thread;
+mod status;
+mod task_thread;
+
+pub use control::{Control, Signal};
+pub use kinds::{NormalizeKind, RollupKind, StageKind};
+pub use stage_thread::run_stage;
+pub use status::{StatusBoard, TaskStatus};
+
+use crate::kafka::KafkaSettings;
+use crate::kafka::registry::Registry;
+use rollcall_stages::layout::{Partitions, TOPICS};
+
+/// What all threads of a stage share.
+#[derive(Clone)]
+pub struct Shared {
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// The schema registry.
+    pub registry: Registry,
+    /// Partition counts.
+    pub partitions: Partitions,
+    /// What every task is doing.
+    pub status: StatusBoard,
+}
+
+impl Shared {
+    /// Full topic names by the topology's index.
+    fn topic_names(&self) -> Vec<String> {
+        TOPICS
+            .iter()
+            .map(|topic| self.kafka.topic(topic.name))
+            .collect()
+    }
+}
+
+/// Elapsed time on a clock that never goes back, in microseconds.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the shell owns the clock that it hands to the engine"
+)]
+fn elapsed_us() -> i64 {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    START.elapsed().as_micros() as i64
+}

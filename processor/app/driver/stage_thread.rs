@@ -1,0 +1,164 @@
+//! One stage of this process: a member of the stage's group that starts and ends task threads.
+
+use super::Shared;
+use super::control::{Control, Signal};
+use super::kinds::StageKind;
+use super::task_thread::TaskThread;
+use crate::kafka::membership::{Membership, Place, Rebalance};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long one poll of the group waits.
+const POLL: Duration = Duration::from_millis(50);
+/// How many polls pass between two reports of offsets to the group: about five seconds.
+const POLLS_PER_REPORT: u32 = 100;
+
+struct RunningTask {
+    control: Control,
+    committed: Arc<AtomicI64>,
+    thread: JoinHandle<()>,
+}
+
+/// Runs a stage until `stop` says otherwise, then lets its tasks finish, and leaves the group.
+///
+/// # Errors
+/// If the group can't be joined at all, for a setting is wrong.
+pub fn run_stage<K: StageKind>(
+    kind: &Arc<K>,
+    shared: &Shared,
+    stop: &Control,
+) -> anyhow::Result<()> {
+    let topic = shared.kafka.topic(kind.input().name);
+    let membership = Membership::join(&shared.kafka, &shared.kafka.group(kind.name()), &[&topic])?;
+    let mut stage = StageThread {
+        kind,
+        shared,
+        membership,
+        tasks: BTreeMap::new(),
+        waiting: VecDeque::new(),
+    };
+    let mut polls = 0;
+    while stop.signal() == Signal::Run {
+        stage.poll()?;
+        polls += 1;
+        if polls % POLLS_PER_REPORT == 0 {
+            stage.report(&topic);
+        }
+    }
+    let all: Vec<i32> = stage.tasks.keys().copied().collect();
+    stage.end(&all, stop.signal());
+    stage.report(&topic);
+    Ok(())
+}
+
+struct StageThread<'a, K: StageKind> {
+    kind: &'a Arc<K>,
+    shared: &'a Shared,
+    membership: Membership,
+    tasks: BTreeMap<i32, RunningTask>,
+    /// What the group said while tasks were ending.
+    waiting: VecDeque<Rebalance>,
+}
+
+impl<K: StageKind> StageThread<'_, K> {
+    fn poll(&mut self) -> anyhow::Result<()> {
+        let rebalance = self
+            .waiting
+            .pop_front()
+            .or_else(|| self.membership.poll(POLL));
+        match rebalance {
+            None => {}
+            Some(Rebalance::Assigned(places)) => {
+                self.membership.accept(&places)?;
+                for (_, partition) in places {
+                    self.start(partition);
+                }
+            }
+            Some(Rebalance::Revoked { places, lost }) => {
+                let partitions: Vec<i32> = places.iter().map(|(_, partition)| *partition).collect();
+                self.end(
+                    &partitions,
+                    if lost { Signal::Abandon } else { Signal::Drain },
+                );
+                self.membership.release(&places)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, partition: i32) {
+        tracing::info!(stage = self.kind.name(), partition, "assigned");
+        let control = Control::new();
+        let committed = Arc::new(AtomicI64::new(-1));
+        let task = TaskThread {
+            kind: Arc::clone(self.kind),
+            partition,
+            shared: self.shared.clone(),
+            control: control.clone(),
+            committed: Arc::clone(&committed),
+        };
+        let name = format!("{}-{partition}", self.kind.name());
+        match std::thread::Builder::new()
+            .name(name)
+            .spawn(move || task.run())
+        {
+            Ok(thread) => {
+                self.tasks.insert(
+                    partition,
+                    RunningTask {
+                        control,
+                        committed,
+                        thread,
+                    },
+                );
+            }
+            Err(error) => {
+                tracing::error!(%error, partition, "no thread can be started for the task")
+            }
+        }
+    }
+
+    /// Ends tasks; the group is served meanwhile, so that nobody takes this member for dead.
+    fn end(&mut self, partitions: &[i32], signal: Signal) {
+        let ending: Vec<RunningTask> = partitions
+            .iter()
+            .filter_map(|partition| self.tasks.remove(partition))
+            .collect();
+        for task in &ending {
+            task.control.send(signal);
+        }
+        while ending.iter().any(|task| !task.thread.is_finished()) {
+            if let Some(rebalance) = self.membership.poll(Duration::from_millis(5)) {
+                self.waiting.push_back(rebalance);
+            }
+        }
+        for task in ending {
+            if task.thread.join().is_err() {
+                tracing::error!(
+                    stage = self.kind.name(),
+                    "a task's thread panicked; its state is with whoever claims it next"
+                );
+            }
+        }
+    }
+
+    fn report(&self, topic: &str) {
+        let offsets: Vec<(Place, i64)> = self
+            .tasks
+            .iter()
+            .map(|(partition, task)| {
+                (
+                    (topic.to_owned(), *partition),
+                    task.committed.load(Ordering::Relaxed),
+                )
+            })
+            .filter(|(_, offset)| *offset >= 0)
+            .collect();
+        if !offsets.is_empty() {
+            self.membership.report(&offsets);
+        }
+    }
+}

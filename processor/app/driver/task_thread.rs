@@ -1,0 +1,420 @@
+//! One task, from claim to close, on a thread of its own.
+//!
+//! Claim (which fences every older owner), restore, then fetch and commit as the engine says. After anything but
+//! a known commit everything is dropped, and the task is claimed again after a backoff if it is still ours.
+
+use super::backoff::Backoff;
+use super::control::{Control, Signal};
+use super::kinds::StageKind;
+use super::status::TaskStatus;
+use super::{Shared, elapsed_us};
+use crate::kafka::fetch::{Fetcher, Incoming, Polled};
+use crate::kafka::restore::end_offset;
+use crate::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
+use anyhow::Context as _;
+use rollcall_codec::{Encoder, SchemaIds};
+use rollcall_engine::record::{InputRecord, TopicIndex};
+use rollcall_engine::task::{
+    Action, CommitOutcome, LostReason, RestoreStatus, RestoreTarget, State, Task, TaskError,
+};
+use rollcall_stages::Stage;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+/// How long one request to a broker may take.
+const REQUEST: Duration = Duration::from_secs(5);
+/// How soon a signal is noticed.
+const STEP: Duration = Duration::from_millis(50);
+
+/// Everything that one task's thread works with.
+pub(crate) struct TaskThread<K: StageKind> {
+    pub(crate) kind: Arc<K>,
+    pub(crate) partition: i32,
+    pub(crate) shared: Shared,
+    pub(crate) control: Control,
+    /// The next input offset as committed, for lag displays; −1 before the first commit.
+    pub(crate) committed: Arc<AtomicI64>,
+}
+
+/// Clients that live as long as a claim.
+struct Clients {
+    producer: TransactionalProducer,
+    input: Fetcher,
+    input_topic: String,
+    topics: Vec<String>,
+}
+
+impl<K: StageKind> TaskThread<K> {
+    /// Runs until the control says otherwise.
+    pub(crate) fn run(self) {
+        let mut backoff = Backoff::new();
+        while self.control.signal() == Signal::Run {
+            if !self.kind.is_ready() {
+                self.wait_for("the directory of users is being read", &mut backoff);
+                continue;
+            }
+            self.status(TaskStatus::Starting);
+            let mut task = Task::new(self.kind.task_config());
+            match self.live(&mut task, &mut backoff) {
+                Ok(()) if task.state() == State::Closed => break,
+                Ok(()) => {}
+                Err(error) => {
+                    let _ = task.handle_lost(LostReason::ClaimFailed);
+                    tracing::warn!(
+                        stage = self.kind.name(),
+                        partition = self.partition,
+                        error = format!("{error:#}"),
+                        "the task stopped; claiming it again"
+                    );
+                    self.wait_for(&format!("{error:#}"), &mut backoff);
+                    continue;
+                }
+            }
+            if let Some(reason) = task.halt_reason() {
+                self.halt(reason);
+                break;
+            }
+            let reason = format!("{:?}", task.lost_reason());
+            tracing::warn!(
+                stage = self.kind.name(),
+                partition = self.partition,
+                reason,
+                "the task lost its state; claiming it again"
+            );
+            self.wait_for(&reason, &mut backoff);
+        }
+        self.shared.status.remove(self.kind.name(), self.partition);
+    }
+
+    fn status(&self, status: TaskStatus) {
+        self.shared
+            .status
+            .set(self.kind.name(), self.partition, status);
+    }
+
+    fn wait_for(&self, what: &str, backoff: &mut Backoff) {
+        self.status(TaskStatus::Waiting(what.to_owned()));
+        backoff.wait(&self.control);
+    }
+
+    /// Stands still until a person helps, still a member of the group, so that nobody else halts in turn.
+    fn halt(&self, reason: &str) {
+        tracing::error!(
+            stage = self.kind.name(),
+            partition = self.partition,
+            reason,
+            "the task halted; it needs a person"
+        );
+        self.status(TaskStatus::Halted(reason.to_owned()));
+        while self.control.signal() == Signal::Run {
+            std::thread::sleep(STEP);
+        }
+    }
+
+    /// One claim's life. Ends with the task closed, lost or halted, or with an error on the way there.
+    fn live(&self, task: &mut Task<K::Stage>, backoff: &mut Backoff) -> anyhow::Result<()> {
+        let ids = self.shared.registry.schema_ids()?;
+        let clients = self.claim(task, &ids)?;
+        if !self.restore(task, &clients)? {
+            return Ok(());
+        }
+        backoff.reset();
+        self.status(TaskStatus::Running);
+        while task.state().has_processor() {
+            self.obey(task);
+            self.step(task, &clients)?;
+        }
+        Ok(())
+    }
+
+    fn claim(&self, task: &mut Task<K::Stage>, ids: &SchemaIds) -> anyhow::Result<Clients> {
+        let kafka = &self.shared.kafka;
+        let id = format!(
+            "{}-{}-{}",
+            kafka.deployment,
+            self.kind.name(),
+            self.partition
+        );
+        task.claim(self.kind.make(self.partition, Encoder::new(ids)))?;
+        let producer =
+            TransactionalProducer::claim(kafka, &id, &kafka.topic(self.kind.observed().name))
+                .with_context(|| format!("{id} can't be claimed"))?;
+        let mut targets = Vec::new();
+        for (topic, partition) in self.kind.state(self.partition) {
+            let name = kafka.topic(topic.name);
+            let end_offset = end_offset(kafka, &name, partition, REQUEST)
+                .with_context(|| format!("the end of {name}[{partition}] can't be read"))?;
+            targets.push(RestoreTarget {
+                topic: topic.index,
+                partition,
+                end_offset,
+            });
+        }
+        task.handle_claimed(elapsed_us(), targets)?;
+        let input = Fetcher::new(kafka, &id).context("the input's consumer can't be made")?;
+        Ok(Clients {
+            producer,
+            input,
+            input_topic: kafka.topic(self.kind.input().name),
+            topics: self.shared.topic_names(),
+        })
+    }
+
+    /// Reads the state back. `false`: the task ended on the way.
+    fn restore(&self, task: &mut Task<K::Stage>, clients: &Clients) -> anyhow::Result<bool> {
+        let fetcher = Fetcher::new(&self.shared.kafka, "restore")
+            .context("the restore's consumer can't be made")?;
+        let sources: Vec<(TopicIndex, String, i32)> = self
+            .kind
+            .state(self.partition)
+            .into_iter()
+            .map(|(topic, partition)| (topic.index, self.shared.kafka.topic(topic.name), partition))
+            .collect();
+        let assignment: Vec<_> = sources
+            .iter()
+            .map(|(_, topic, partition)| (topic.clone(), *partition, -1))
+            .collect();
+        fetcher.assign(&assignment)?;
+        loop {
+            self.obey(task);
+            if task.state() != State::Restoring {
+                return Ok(false);
+            }
+            if let Some(next_offset) = self.poll_restored(task)? {
+                return self
+                    .start(task, clients, next_offset)
+                    .map(|()| task.state() == State::Running);
+            }
+            if let Polled::Record(message) = fetcher.poll(Duration::from_millis(20)) {
+                let incoming = Incoming::of(&message);
+                let index = sources
+                    .iter()
+                    .find(|(_, topic, _)| topic == incoming.topic)
+                    .map(|(index, ..)| *index);
+                if let Some(index) = index {
+                    self.learn(task, index, incoming.value, None);
+                    accept(task.handle_restore_record(
+                        index,
+                        incoming.key.unwrap_or_default(),
+                        incoming.value,
+                    ))?;
+                }
+            }
+            for (index, topic, partition) in &sources {
+                if task.state() == State::Restoring
+                    && let Some(position) = fetcher.position(topic, *partition)
+                {
+                    task.handle_restore_position(elapsed_us(), *index, position)?;
+                }
+            }
+        }
+    }
+
+    /// `Some`: restored, and where to begin.
+    fn poll_restored(&self, task: &mut Task<K::Stage>) -> anyhow::Result<Option<Option<i64>>> {
+        match task.poll_restored(elapsed_us()) {
+            Ok(RestoreStatus::Restored { next_offset }) => Ok(Some(next_offset)),
+            Ok(RestoreStatus::Restoring { .. }) => Ok(None),
+            Ok(RestoreStatus::Stalled(stalled)) => Err(anyhow::anyhow!(
+                "restoring partition {} of {} stands at offset {:?} of {}: is its broker away, or is another producer's transaction open there?",
+                stalled.target.partition,
+                self.shared.topic_names()[usize::from(stalled.target.topic.0)],
+                stalled.position,
+                stalled.target.end_offset,
+            )),
+            Err(error) => accept(Err(error)).map(|()| None),
+        }
+    }
+
+    /// Points the input at where the task goes on.
+    fn start(
+        &self,
+        task: &mut Task<K::Stage>,
+        clients: &Clients,
+        next_offset: Option<i64>,
+    ) -> anyhow::Result<()> {
+        let offset = match next_offset {
+            Some(offset) => offset,
+            None => {
+                clients
+                    .input
+                    .watermarks(&clients.input_topic, self.partition, REQUEST)?
+                    .0
+            }
+        };
+        task.handle_input_position(offset)?;
+        clients
+            .input
+            .assign(&[(clients.input_topic.clone(), self.partition, offset)])?;
+        tracing::info!(
+            stage = self.kind.name(),
+            partition = self.partition,
+            offset,
+            "the task runs"
+        );
+        Ok(())
+    }
+
+    fn obey(&self, task: &mut Task<K::Stage>) {
+        let obeyed = match self.control.signal() {
+            Signal::Run => return,
+            Signal::Drain => task.handle_revoked(),
+            Signal::Abandon => task.handle_abandoned(),
+        };
+        if let Err(error) = obeyed {
+            tracing::debug!(%error, "the task is ending already");
+        }
+    }
+
+    fn step(&self, task: &mut Task<K::Stage>, clients: &Clients) -> anyhow::Result<()> {
+        match task.poll_action(elapsed_us()) {
+            Action::Commit => self.commit(task, clients),
+            Action::Fetch { until_us } => self.fetch(task, clients, until_us),
+            Action::QueryEndOffset => {
+                let end = clients
+                    .input
+                    .watermarks(&clients.input_topic, self.partition, REQUEST)
+                    .ok()
+                    .map(|(_, end)| end);
+                accept(task.handle_end_offset(end))
+            }
+            Action::Wait { until_us } => {
+                std::thread::sleep(wait(until_us));
+                Ok(())
+            }
+        }
+    }
+
+    fn fetch(
+        &self,
+        task: &mut Task<K::Stage>,
+        clients: &Clients,
+        until_us: i64,
+    ) -> anyhow::Result<()> {
+        match clients.input.poll(wait(until_us)) {
+            Polled::Record(message) => {
+                let incoming = Incoming::of(&message);
+                self.learn(task, self.kind.input().index, incoming.value, incoming.schema_header);
+                let record = InputRecord {
+                    partition: incoming.partition,
+                    offset: incoming.offset,
+                    timestamp_us: incoming.timestamp_us,
+                    key: incoming.key,
+                    value: incoming.value,
+                    schema_header: incoming.schema_header,
+                };
+                match task.handle_record(&record, elapsed_us()) {
+                    Err(TaskError::Full) => {
+                        self.commit(task, clients)?;
+                        if task.state() == State::Running {
+                            return accept(task.handle_record(&record, elapsed_us()));
+                        }
+                        Ok(())
+                    }
+                    handled => accept(handled),
+                }
+            }
+            Polled::Nothing => {
+                // The position also counts what is no record: the markers of transactions.
+                match clients.input.position(&clients.input_topic, self.partition) {
+                    Some(position) => accept(task.handle_input_position(position)),
+                    None => Ok(()),
+                }
+            }
+            Polled::OutOfRange => accept(task.handle_halt(format!(
+                "offset {} of {}[{}] is no longer in the log: retention has overtaken this task, and what lies between is lost; \
+                 restore the topic or begin a new deployment",
+                task.next_offset(), clients.input_topic, self.partition
+            ))),
+            Polled::Trouble(error) => {
+                tracing::debug!(%error, stage = self.kind.name(), partition = self.partition, "fetching goes on");
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks a writer's schema up before its first record; waits as long as the registry can't tell.
+    fn learn(
+        &self,
+        task: &mut Task<K::Stage>,
+        topic: TopicIndex,
+        value: Option<&[u8]>,
+        header: Option<&[u8]>,
+    ) {
+        let mut backoff = Backoff::new();
+        while let Some(schema) = task
+            .processor()
+            .and_then(|stage| stage.schema_needed(topic, value, header))
+        {
+            match self.shared.registry.lookup(schema) {
+                Ok(lookup) => {
+                    if let Some(stage) = task.processor_mut_for_shell() {
+                        stage.learn_schema(topic, schema, &lookup);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, stage = self.kind.name(), partition = self.partition, "waiting for the registry");
+                    self.wait_for(&error.to_string(), &mut backoff);
+                    if self.control.signal() != Signal::Run {
+                        // The record is not taken: what is uncommitted is dropped, and nothing is lost.
+                        let _ = task.handle_abandoned();
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit(&self, task: &mut Task<K::Stage>, clients: &Clients) -> anyhow::Result<()> {
+        if let Some(stage) = task.processor_mut_for_shell() {
+            self.kind.refresh(stage);
+        }
+        match task.seal() {
+            Ok(_) => {}
+            Err(error) => return accept(Err(error)),
+        }
+        let next_offset = task.next_offset();
+        let records = task.batch().records().iter().map(|record| Outgoing {
+            topic: &clients.topics[usize::from(record.topic.0)],
+            partition: record.partition,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+        });
+        let outcome = match clients.producer.commit(records) {
+            Outcome::Committed { append_time_ms } => {
+                self.committed.store(next_offset, Ordering::Relaxed);
+                accept(task.handle_commit(CommitOutcome::Committed, elapsed_us()))?;
+                if let (Some(ms), true) = (append_time_ms, task.state() == State::Running) {
+                    accept(task.handle_append_time(ms.saturating_mul(1_000)))?;
+                }
+                return Ok(());
+            }
+            Outcome::Aborted(error) => (CommitOutcome::Aborted, error),
+            Outcome::Fenced(error) => (CommitOutcome::Fenced, error),
+            Outcome::Unknown(error) => (CommitOutcome::Unknown, error),
+        };
+        tracing::warn!(error = %outcome.1, outcome = ?outcome.0, stage = self.kind.name(), partition = self.partition, "a transaction did not commit");
+        accept(task.handle_commit(outcome.0, elapsed_us()))
+    }
+}
+
+/// How long to wait until then, at most until the next look at the control.
+fn wait(until_us: i64) -> Duration {
+    let left = until_us.saturating_sub(elapsed_us()).max(0);
+    Duration::from_micros(left as u64).min(STEP)
+}
+
+/// A processor's failure has ended the task already; the task's state says how.
+fn accept<E>(result: Result<(), TaskError<E>>) -> anyhow::Result<()>
+where
+    E: std::fmt::Debug + std::fmt::Display + Send + Sync + 'static,
+{
+    match result {
+        Ok(()) => Ok(()),
+        Err(TaskError::Processor(error)) => {
+            tracing::error!(%error, "the stage failed");
+            Ok(())
+        }
+        Err(error) => Err(anyhow::anyhow!("{error}")),
+    }
+}

@@ -1,0 +1,158 @@
+//! A consumer of explicitly assigned partitions. Offsets are ours: no group, nothing stored, nothing reset.
+
+use super::client::KafkaSettings;
+use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use rollcall_codec::wire::VALUE_SCHEMA_ID_HEADER;
+use std::time::Duration;
+
+/// What a poll gave.
+pub enum Polled<'a> {
+    /// A record.
+    Record(BorrowedMessage<'a>),
+    /// Nothing within the time.
+    Nothing,
+    /// The offset that was asked for is not in the log.
+    OutOfRange,
+    /// The broker is away or the like; the client goes on trying.
+    Trouble(KafkaError),
+}
+
+/// A consumer of explicitly assigned partitions.
+pub struct Fetcher {
+    consumer: BaseConsumer<DefaultConsumerContext>,
+}
+
+impl Fetcher {
+    /// A consumer that sees committed records only.
+    ///
+    /// # Errors
+    /// If a client property is wrong.
+    pub fn new(settings: &KafkaSettings, role: &str) -> Result<Self, KafkaError> {
+        let mut config = settings.client(role);
+        config
+            // librdkafka wants a group even where none is joined.
+            .set("group.id", settings.group("unjoined"))
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "error")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", "false")
+            .set("fetch.wait.max.ms", "100")
+            .set("fetch.message.max.bytes", "4194304")
+            .set("queued.max.messages.kbytes", "32768");
+        Ok(Self {
+            consumer: config.create()?,
+        })
+    }
+
+    /// Reads these partitions from these offsets on; −1 is a partition's beginning.
+    ///
+    /// # Errors
+    /// If the client refuses.
+    pub fn assign(&self, partitions: &[(String, i32, i64)]) -> Result<(), KafkaError> {
+        let mut list = TopicPartitionList::new();
+        for (topic, partition, offset) in partitions {
+            let offset = if *offset < 0 {
+                Offset::Beginning
+            } else {
+                Offset::Offset(*offset)
+            };
+            list.add_partition_offset(topic, *partition, offset)?;
+        }
+        self.consumer.assign(&list)
+    }
+
+    /// Polls for a record.
+    pub fn poll(&self, timeout: Duration) -> Polled<'_> {
+        match self.consumer.poll(timeout) {
+            None => Polled::Nothing,
+            Some(Ok(message)) => Polled::Record(message),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                    Polled::OutOfRange
+                }
+                _ => Polled::Trouble(error),
+            },
+        }
+    }
+
+    /// The position of a partition: the offset that comes next, control records counted; `None` before anything
+    /// was delivered.
+    #[must_use]
+    pub fn position(&self, topic: &str, partition: i32) -> Option<i64> {
+        let list = self.consumer.position().ok()?;
+        match list.find_partition(topic, partition)?.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    }
+
+    /// First and end offset, from the broker; on this read_committed client the end is the last stable offset.
+    ///
+    /// # Errors
+    /// If the broker does not answer in time.
+    pub fn watermarks(
+        &self,
+        topic: &str,
+        partition: i32,
+        timeout: Duration,
+    ) -> Result<(i64, i64), KafkaError> {
+        self.consumer.fetch_watermarks(topic, partition, timeout)
+    }
+}
+
+impl Drop for Fetcher {
+    fn drop(&mut self) {
+        // A consumer that is dropped with an assignment hangs.
+        let _ = self.consumer.unassign();
+    }
+}
+
+/// A record, for code that must not know the client library.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a> {
+    /// The topic's full name.
+    pub topic: &'a str,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+    /// The log's time in microseconds; 0 where it has none.
+    pub timestamp_us: i64,
+    /// The key.
+    pub key: Option<&'a [u8]>,
+    /// The value.
+    pub value: Option<&'a [u8]>,
+    /// The value of the last header that names the value's schema.
+    pub schema_header: Option<&'a [u8]>,
+}
+
+impl<'a> Incoming<'a> {
+    /// A message's parts.
+    #[must_use]
+    pub fn of(message: &'a BorrowedMessage<'_>) -> Self {
+        let header = |headers: &'a rdkafka::message::BorrowedHeaders| {
+            headers
+                .iter()
+                .filter(|header| header.key == VALUE_SCHEMA_ID_HEADER)
+                .last()?
+                .value
+        };
+        Self {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_us: message
+                .timestamp()
+                .to_millis()
+                .unwrap_or(0)
+                .saturating_mul(1_000),
+            key: message.key(),
+            value: message.payload(),
+            schema_header: message.headers().and_then(header),
+        }
+    }
+}

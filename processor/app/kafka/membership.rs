@@ -1,0 +1,176 @@
+//! Membership of a consumer group: who should run what. It moves no data; tasks fetch with clients of their own.
+//!
+//! The rebalance callback only records what the group says and returns; the caller acts on it after the poll,
+//! while heartbeats go on. Fencing does not rest on this: claims do (DESIGN, section 5).
+
+use super::client::KafkaSettings;
+use rdkafka::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// A partition of a topic, by its full name.
+pub type Place = (String, i32);
+
+/// What the group said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rebalance {
+    /// These are ours from now on.
+    Assigned(Vec<Place>),
+    /// These go to others once we let go: finish or abort, then [`Membership::release`].
+    Revoked {
+        /// The partitions.
+        places: Vec<Place>,
+        /// Others may own them already: abort, commit nothing.
+        lost: bool,
+    },
+}
+
+/// Records rebalances instead of acting on them.
+struct Recorder(Mutex<VecDeque<(bool, Vec<Place>)>>);
+
+impl ClientContext for Recorder {}
+
+impl ConsumerContext for Recorder {
+    fn rebalance(
+        &self,
+        _consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let assigned = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        let places = list
+            .elements()
+            .iter()
+            .map(|e| (e.topic().to_owned(), e.partition()))
+            .collect();
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back((assigned, places));
+    }
+}
+
+/// One member of a group.
+pub struct Membership {
+    consumer: BaseConsumer<Recorder>,
+}
+
+impl Membership {
+    /// Joins `group` for `topics`.
+    ///
+    /// # Errors
+    /// If a client property is wrong.
+    pub fn join(
+        settings: &KafkaSettings,
+        group: &str,
+        topics: &[&str],
+    ) -> Result<Self, KafkaError> {
+        let session_ms = settings.session_timeout.as_millis();
+        let mut config = settings.client(group);
+        config
+            .set("group.id", group)
+            .set("session.timeout.ms", session_ms.to_string())
+            .set(
+                "heartbeat.interval.ms",
+                (session_ms / 5).max(100).to_string(),
+            )
+            .set("max.poll.interval.ms", "300000")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // Offsets are not the group's to say; nothing is fetched here.
+            .set("auto.offset.reset", "latest")
+            .set("queued.max.messages.kbytes", "1024")
+            .set("fetch.message.max.bytes", "65536");
+        let consumer: BaseConsumer<Recorder> =
+            config.create_with_context(Recorder(Mutex::default()))?;
+        consumer.subscribe(topics)?;
+        Ok(Self { consumer })
+    }
+
+    /// Serves the group for `timeout` at most; what it said, if anything.
+    pub fn poll(&self, timeout: Duration) -> Option<Rebalance> {
+        // Records that slip through before the pause are nobody's loss: tasks fetch for themselves.
+        if let Some(Err(error)) = self.consumer.poll(timeout) {
+            tracing::debug!(%error, "group membership goes on");
+        }
+        let (assigned, places) = self
+            .consumer
+            .context()
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front()?;
+        if assigned {
+            Some(Rebalance::Assigned(places))
+        } else {
+            Some(Rebalance::Revoked {
+                places,
+                lost: self.consumer.assignment_lost(),
+            })
+        }
+    }
+
+    /// Accepts what was assigned.
+    ///
+    /// # Errors
+    /// If the client refuses.
+    pub fn accept(&self, places: &[Place]) -> Result<(), KafkaError> {
+        let list = list_of(
+            places
+                .iter()
+                .map(|(topic, partition)| (topic.as_str(), *partition, Offset::End)),
+        )?;
+        self.consumer.incremental_assign(&list)?;
+        self.consumer.pause(&list)
+    }
+
+    /// Lets go of what was revoked, once its work is finished or aborted.
+    ///
+    /// # Errors
+    /// If the client refuses.
+    pub fn release(&self, places: &[Place]) -> Result<(), KafkaError> {
+        let list = list_of(
+            places
+                .iter()
+                .map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
+        )?;
+        self.consumer.incremental_unassign(&list)
+    }
+
+    /// Tells the group how far tasks have come: only for lag displays, lost without harm.
+    pub fn report(&self, offsets: &[(Place, i64)]) {
+        let list =
+            list_of(offsets.iter().map(|((topic, partition), next)| {
+                (topic.as_str(), *partition, Offset::Offset(*next))
+            }));
+        if let Ok(list) = list
+            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
+        {
+            tracing::debug!(%error, "offsets for lag displays were not taken");
+        }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        // A consumer that is dropped with an assignment hangs.
+        self.consumer.unsubscribe();
+        let _ = self.consumer.unassign();
+    }
+}
+
+fn list_of<'a>(
+    places: impl Iterator<Item = (&'a str, i32, Offset)>,
+) -> Result<TopicPartitionList, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for (topic, partition, offset) in places {
+        list.add_partition_offset(topic, partition, offset)?;
+    }
+    Ok(list)
+}
