@@ -61,12 +61,14 @@ impl Processor for Scribe {
     fn process(&mut self, record: &InputRecord<'_>, batch: &mut Batch) -> Result<(), Failure> {
         self.note(format!("process {}", record.offset));
         let (topic, value) = (TopicIndex(0), record.value.map(<[u8]>::to_vec));
-        batch.push(OutputRecord {
-            topic,
-            partition: 0,
-            key: None,
-            value,
-        });
+        if record.value != Some(b"quiet") {
+            batch.push(OutputRecord {
+                topic,
+                partition: 0,
+                key: None,
+                value,
+            });
+        }
         failure(record.value)
     }
 

@@ -152,6 +152,30 @@ fn an_untouched_window_is_closed_too() {
 }
 
 #[test]
+fn a_restored_tombstone_leaves_nothing_behind() {
+    let mut windows = windows_of(10, 0, WIDE);
+    let mut plain = windows_of(10, 0, WIDE);
+    for (number, key) in [(1, "ann"), (2, "bob"), (3, "cec")] {
+        windows.restore(0, 0, key, Some(ids(number)));
+        if key != "ann" {
+            plain.restore(0, 0, key, Some(ids(number)));
+        }
+    }
+    windows.restore(0, 0, "ann", None);
+    assert_eq!(windows.live_bytes(), plain.live_bytes());
+    for key in ["cec", "bob"] {
+        windows.add(key, 0, &ids(9));
+    }
+    assert_eq!(
+        emitted(&windows),
+        [
+            (0, 0, "cec", ChangeKind::Update, vec![3, 9]),
+            (0, 0, "bob", ChangeKind::Update, vec![2, 9])
+        ]
+    );
+}
+
+#[test]
 fn restored_entries_of_a_closed_window_are_a_contradiction() {
     for (closed_through_us, fine) in [(9, true), (10, false)] {
         let mut windows = windows_of(10, 0, WIDE);
@@ -337,6 +361,8 @@ struct Harness {
     windows: Windows<Ids>,
     limits: WindowLimits,
     state: BTreeMap<Place, Ids>,
+    /// The state topic, not compacted: puts and tombstones.
+    changelog: Vec<(Place, Option<Ids>)>,
     closed_through: [Option<i64>; 3],
     /// What a reader holds: replaced by Update and Closed, merged by Correction.
     tables: BTreeMap<Place, Ids>,
@@ -351,6 +377,7 @@ impl Harness {
             windows: windows_of(10, 0, limits),
             limits,
             state: BTreeMap::new(),
+            changelog: Vec::new(),
             closed_through: [None; 3],
             tables: BTreeMap::new(),
             closed: BTreeSet::new(),
@@ -423,11 +450,14 @@ impl Harness {
             match change.kind {
                 ChangeKind::Update => {
                     assert!(!was_closed, "{place:?} was reopened");
+                    self.changelog
+                        .push((place.clone(), Some(change.value.clone())));
                     self.state.insert(place.clone(), change.value.clone());
                     self.tables.insert(place, change.value.clone());
                 }
                 ChangeKind::Closed => {
                     assert!(!was_closed, "{place:?} was closed twice");
+                    self.changelog.push((place.clone(), None));
                     self.state.remove(&place);
                     self.tables.insert(place.clone(), change.value.clone());
                     self.closed.insert(place);

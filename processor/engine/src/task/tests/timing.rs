@@ -19,6 +19,10 @@ fn input_is_committed_an_interval_after_its_first_record() {
         ["process 10", "process 11", "seal 12", "committed"]
     );
     assert!(bench.task.batch().is_empty());
+    assert_eq!(
+        bench.task.poll_action(711),
+        Action::Fetch { until_us: 1_710 }
+    );
 }
 
 #[test]
@@ -37,16 +41,18 @@ fn an_idle_task_commits_once_an_idle_interval() {
 }
 
 #[test]
-fn a_transaction_is_limited_in_records() {
-    let mut bench = Bench::running();
-    for offset in 10..13 {
-        assert!(matches!(bench.task.poll_action(1), Action::Fetch { .. }));
-        bench.record(offset, 1).unwrap();
+fn a_transaction_is_limited_in_records_read_or_written() {
+    for value in ["fine", "quiet"] {
+        let mut bench = Bench::running();
+        for offset in 10..13 {
+            assert!(matches!(bench.task.poll_action(1), Action::Fetch { .. }));
+            bench.value(offset, value.as_bytes(), 1).unwrap();
+        }
+        assert_eq!(bench.task.poll_action(1), Action::Commit);
+        assert_eq!(bench.record(13, 1), Err(TaskError::Full));
+        bench.commit(2);
+        bench.record(13, 3).unwrap();
     }
-    assert_eq!(bench.task.poll_action(1), Action::Commit);
-    assert_eq!(bench.record(13, 1), Err(TaskError::Full));
-    bench.commit(2);
-    bench.record(13, 3).unwrap();
 }
 
 #[test]
@@ -171,6 +177,17 @@ fn an_answer_speaks_for_the_append_before_its_question_only() {
     );
     bench.task.handle_end_offset(Some(10)).unwrap();
     assert_eq!(bench.calls(), ["idle append 90"]);
+}
+
+#[test]
+fn one_question_is_out_at_a_time() {
+    let mut bench = asked();
+    bench.commit(1_000);
+    bench.task.handle_append_time(90).unwrap();
+    assert_eq!(
+        bench.task.poll_action(1_500),
+        Action::Fetch { until_us: 2_000 }
+    );
 }
 
 #[test]
