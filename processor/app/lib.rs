@@ -1,4 +1,5 @@
 //! The shell: adapters to Kafka and PostgreSQL, the driver of the stages, and the command line.
 
+pub mod cli;
 pub mod driver;
 pub mod kafka;

@@ -10,6 +10,7 @@
 
 pub mod layout;
 pub mod normalize;
+mod picture;
 pub mod rollup;
 mod schemas;
 pub mod sink;
@@ -17,5 +18,6 @@ mod stage;
 mod task_state;
 
 pub use normalize::{NormalizeConfig, NormalizeStage};
+pub use picture::topology;
 pub use rollup::{RollupConfig, RollupStage};
 pub use stage::{SchemaLookup, Stage, StageError};

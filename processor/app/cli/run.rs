@@ -1,0 +1,183 @@
+//! `rollcall run`: stages until Ctrl-C or SIGTERM, then drain, commit, leave, exit 0.
+
+use super::settings::Settings;
+use crate::driver::{Control, NormalizeKind, RollupKind, Shared, Signal, StageKind, run_stage};
+use crate::kafka::admin::{Admin, AdminError, MAX_OBSERVATIONS_BYTES};
+use crate::kafka::directory::SharedDirectory;
+use rollcall_domain::rollup::GroupingSet;
+use rollcall_domain::time::{DAY_US, MINUTE_US};
+use rollcall_engine::task::TaskConfig;
+use rollcall_engine::windows::WindowLimits;
+use rollcall_normalize::ApplicationRules;
+use rollcall_stages::{NormalizeConfig, RollupConfig, layout};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    settings: Settings,
+    /// The stages to run here
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "normalize,rollup"
+    )]
+    stages: Vec<StageName>,
+    /// Milliseconds that input of NORMALIZE waits for its commit, at most
+    #[arg(
+        long,
+        env = "ROLLCALL_NORMALIZE_COMMIT_INTERVAL_MS",
+        default_value_t = 500
+    )]
+    normalize_commit_interval_ms: u32,
+    /// Milliseconds that input of ROLLUP waits for its commit, at most
+    #[arg(
+        long,
+        env = "ROLLCALL_ROLLUP_COMMIT_INTERVAL_MS",
+        default_value_t = 2000
+    )]
+    rollup_commit_interval_ms: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum StageName {
+    /// Raw snapshots to observations, partial rollups and dead letters.
+    Normalize,
+    /// Partial rollups to windows.
+    Rollup,
+}
+
+/// Runs the stages.
+pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
+    super::init_logging(&arguments.settings.log_level)?;
+    let shared = arguments.settings.shared()?;
+    let stop = Control::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()?;
+    runtime.spawn(await_signal(stop.clone()));
+    if !runtime.block_on(await_topics(&shared, &stop))? {
+        return Ok(());
+    }
+    let directory = SharedDirectory::default();
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        if arguments.stages.contains(&StageName::Normalize) {
+            let (shared, stop, directory) = (&shared, &stop, directory.clone());
+            let reader = directory.clone();
+            let stopped = || stop.signal() != Signal::Run;
+            scope.spawn(move || reader.follow(&shared.kafka, &shared.registry, &stopped));
+            let kind = Arc::new(normalize_kind(arguments, shared, directory));
+            threads.push(scope.spawn(move || run_stage(&kind, shared, stop)));
+        }
+        if arguments.stages.contains(&StageName::Rollup) {
+            let kind = Arc::new(rollup_kind(arguments, &shared));
+            let (shared, stop) = (&shared, &stop);
+            threads.push(scope.spawn(move || run_stage(&kind, shared, stop)));
+        }
+        for thread in threads {
+            let ended = thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a stage's thread panicked; see the log"))?;
+            // One stage that can't go on takes the others down in order, rather than run half a pipeline.
+            stop.send(Signal::Drain);
+            ended?;
+        }
+        Ok(())
+    })
+}
+
+/// Waits until the topics are there and right; `false`: asked to stop before. What only a person can mend is an
+/// error at once.
+async fn await_topics(shared: &Shared, stop: &Control) -> anyhow::Result<bool> {
+    let admin = Admin::new(&shared.kafka)?;
+    while stop.signal() == Signal::Run {
+        match admin.check_topics(shared.partitions).await {
+            Ok(()) => return Ok(true),
+            Err(error @ (AdminError::Away { .. } | AdminError::Missing { .. })) => {
+                tracing::warn!(%error, "waiting for Kafka");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
+}
+
+/// The first signal drains, the second abandons.
+async fn await_signal(stop: Control) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        tracing::warn!(
+            "signals can't be caught: Ctrl-C ends the process without draining, which loses nothing"
+        );
+        return;
+    };
+    for how in [Signal::Drain, Signal::Abandon] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!(?how, "stopping");
+        stop.send(how);
+    }
+}
+
+fn task_config(commit_interval_ms: u32) -> TaskConfig {
+    TaskConfig {
+        commit_interval_us: i64::from(commit_interval_ms.max(1)) * 1_000,
+        ..TaskConfig::default()
+    }
+}
+
+fn normalize_kind(
+    arguments: &RunArgs,
+    shared: &Shared,
+    directory: SharedDirectory,
+) -> NormalizeKind {
+    NormalizeKind {
+        config: NormalizeConfig {
+            deployment: shared.kafka.deployment.clone(),
+            partition: 0,
+            partitions: shared.partitions,
+            source_topic: shared.kafka.topic(layout::SNAPSHOTS.name),
+            future_tolerance_us: 5 * MINUTE_US,
+            acceptance_us: 30 * DAY_US,
+            store_command_output: true,
+            finest_grains: GroupingSet::ALL.map(|set| set.default_grains()[0]),
+            max_message_bytes: MAX_OBSERVATIONS_BYTES,
+        },
+        task: task_config(arguments.normalize_commit_interval_ms),
+        rules: Arc::new(ApplicationRules::builtin()),
+        directory,
+    }
+}
+
+fn rollup_kind(arguments: &RunArgs, shared: &Shared) -> RollupKind {
+    RollupKind {
+        config: RollupConfig {
+            deployment: shared.kafka.deployment.clone(),
+            partition: 0,
+            partitions: shared.partitions,
+            grains: GroupingSet::ALL.map(|set| set.default_grains().to_vec()),
+            grace_us: [5 * MINUTE_US, 30 * MINUTE_US, 120 * MINUTE_US],
+            limits: WindowLimits::default(),
+        },
+        task: task_config(arguments.rollup_commit_interval_ms),
+        partitions: shared.partitions,
+    }
+}
+
+/// The compiler's check that kinds may be shared between threads.
+const _: fn() = || {
+    fn shared<K: StageKind>() {}
+    shared::<NormalizeKind>();
+    shared::<RollupKind>();
+};
