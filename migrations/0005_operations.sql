@@ -40,7 +40,7 @@ COMMENT ON COLUMN rollcall.rollup_progress.partition IS 'Its partition.';
 COMMENT ON COLUMN rollcall.rollup_progress.stage_time IS 'Time that ROLLUP had reached; -infinity before it had heard of every raw partition.';
 COMMENT ON COLUMN rollcall.rollup_progress.raw_partitions IS 'The raw topic''s partitions.';
 COMMENT ON COLUMN rollcall.rollup_progress.folded_offsets IS 'For each of them: every raw offset below this one is folded.';
-COMMENT ON COLUMN rollcall.rollup_progress.closed_grains IS 'The grains that ROLLUP keeps.';
+COMMENT ON COLUMN rollcall.rollup_progress.closed_grains IS 'The grouping sets and grains that ROLLUP keeps, as user/minute.';
 COMMENT ON COLUMN rollcall.rollup_progress.closed_through IS 'For each of them: windows that end at or before this time are closed.';
 COMMENT ON COLUMN rollcall.rollup_progress.counted_from IS 'For each of them: windows that start before this time are not counted; -infinity: all are.';
 

@@ -1,0 +1,155 @@
+//! Connections: dedicated ones, outside any pool, with the settings that our statements rely on.
+//!
+//! Invariants: a connection that has failed once is never used again, and with it goes everything that was
+//! remembered of the database (a failed-over standby may give out the same keys to other texts); no statement runs
+//! inside a `select!` or a timeout that could drop it half-way.
+
+use super::details::SnapshotNumbers;
+use super::dimensions::Dimensions;
+use super::error::{Doing, PostgresError};
+use super::partitions::KnownPartitions;
+use rollcall_domain::GroupingSet;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+use std::str::FromStr;
+
+/// When a commit is answered.
+///
+/// Either is exactly once: a server that crashes loses the last commits together with the offsets that they moved,
+/// and SINK, whose connection has broken, claims again and reads where it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum SynchronousCommit {
+    /// When it is on disk (and on synchronous standbys, where the server has them).
+    #[default]
+    On,
+    /// At once; on disk within less than a second.
+    Off,
+}
+
+/// How to connect.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresSettings {
+    /// `postgres://user:password@host:port/database?sslmode=…`. Never printed.
+    pub url: String,
+    /// Name under which the connection is listed in `pg_stat_activity`.
+    pub application_name: String,
+    /// When a commit is answered.
+    pub synchronous_commit: SynchronousCommit,
+    /// Entries that each of a connection's dimension caches may hold.
+    pub dimension_cache_entries: usize,
+}
+
+impl PostgresSettings {
+    /// Settings with the defaults for all but the address and the name.
+    #[must_use]
+    pub fn new(url: impl Into<String>, application_name: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            application_name: application_name.into(),
+            synchronous_commit: SynchronousCommit::default(),
+            dimension_cache_entries: 1_000_000,
+        }
+    }
+}
+
+/// Shows everything but the address, which may hold a password.
+impl std::fmt::Debug for PostgresSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresSettings")
+            .field("application_name", &self.application_name)
+            .field("synchronous_commit", &self.synchronous_commit)
+            .field("dimension_cache_entries", &self.dimension_cache_entries)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A connection for migrations, retention and queries.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) connection: PgConnection,
+}
+
+impl Session {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Says in one sentence why not, and whether trying again can help.
+    pub async fn connect(settings: &PostgresSettings) -> Result<Self, PostgresError> {
+        let options = PgConnectOptions::from_str(&settings.url)
+            .doing("connect to PostgreSQL")?
+            .application_name(&settings.application_name)
+            .disable_statement_logging();
+        let doing = format!(
+            "connect to PostgreSQL at {}:{} as {}, database {}",
+            options.get_host(),
+            options.get_port(),
+            options.get_username(),
+            options.get_database().unwrap_or(options.get_username()),
+        );
+        let mut connection = options.connect().await.doing(&doing)?;
+        let synchronous_commit = match settings.synchronous_commit {
+            SynchronousCommit::On => "on",
+            SynchronousCommit::Off => "off",
+        };
+        // By SET, not in the start-up packet, which poolers refuse.
+        let setup = format!(
+            "SET timezone = 'UTC'; SET client_min_messages = warning; SET jit = off; \
+             SET statement_timeout = 0; SET lock_timeout = 0; SET synchronous_commit = {synchronous_commit}"
+        );
+        sqlx::raw_sql(AssertSqlSafe(setup))
+            .execute(&mut connection)
+            .await
+            .doing(&doing)?;
+        Ok(Self { connection })
+    }
+
+    /// Whether the server still answers.
+    ///
+    /// # Errors
+    /// If it doesn't.
+    pub async fn ping(&mut self) -> Result<(), PostgresError> {
+        self.connection.ping().await.doing("reach PostgreSQL")
+    }
+
+    /// Says goodbye. Dropping a session ends it too, less politely.
+    pub async fn close(self) {
+        let _ = self.connection.close().await;
+    }
+}
+
+/// The connection of one SINK worker, with what it remembers of the database.
+#[derive(Debug)]
+pub struct SinkConnection {
+    pub(crate) session: Session,
+    pub(crate) dimensions: Dimensions,
+    pub(crate) partitions: KnownPartitions,
+    pub(crate) numbers: SnapshotNumbers,
+    /// Grouping sets whose temporary table this connection has made.
+    pub(crate) pending_tables: Vec<GroupingSet>,
+}
+
+impl SinkConnection {
+    /// Connects.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub async fn connect(settings: &PostgresSettings) -> Result<Self, PostgresError> {
+        Ok(Self {
+            session: Session::connect(settings).await?,
+            dimensions: Dimensions::new(settings.dimension_cache_entries),
+            partitions: KnownPartitions::default(),
+            numbers: SnapshotNumbers::default(),
+            pending_tables: Vec::new(),
+        })
+    }
+
+    /// Its plain session, for claims and for reading offsets.
+    pub fn session(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Says goodbye.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}

@@ -1,0 +1,54 @@
+//! Everything that talks to PostgreSQL: migrations, SINK's claims and flushes, retention, and the analysts' questions.
+//! The only place that says `use sqlx`.
+//!
+//! ```text
+//! claim ──► flush_details │ flush_rollups │ flush_dead_letters ──► release
+//!              │ before the transaction: partitions, dimension rows, snapshot numbers
+//!              │ BEGIN
+//!              │   compare-and-set of all offsets (epoch, next_offset) ── not all ──► ROLLBACK, Fenced
+//!              │   retention horizon FOR SHARE
+//!              │   COPY, upserts, ledger or progress
+//!              └ COMMIT ── no answer ──► Unknown: connect, claim, read where it stands
+//! ```
+//!
+//! Invariants:
+//! - A flush's effects and its offsets are one transaction, and a claim ends the backend that had the partition before.
+//! - Connections are dedicated, outside any pool; no future of this module may be dropped before it is done (no
+//!   `select!`, no timeout around it), and after any error but [`FlushError::Fenced`] the connection goes.
+//! - Values are mapped to what PostgreSQL can hold (see [`text`]): no text, name or time can make a flush fail.
+//!
+//! Must not know: Kafka clients, stages beyond what a flush holds, clocks.
+
+pub mod claim;
+pub mod connect;
+pub mod copy;
+pub mod dead_letters;
+pub mod details;
+pub mod dimensions;
+pub mod error;
+pub mod ledger;
+mod machines;
+pub mod migrate;
+pub mod offsets;
+pub mod partitions;
+pub mod progress;
+// pub mod queries;
+pub mod retention;
+mod rollup_rows;
+pub mod rollups;
+
+pub mod text;
+mod types;
+
+pub use claim::{Claim, ClaimRequest, StoredOffset, claim, read_offset, release};
+pub use connect::{PostgresSettings, Session, SinkConnection, SynchronousCommit};
+pub use dead_letters::{DeadLetterBatch, DeadLettersFlushed, flush_dead_letters};
+pub use details::{DetailsBatch, DetailsFlushed, flush_details};
+pub use error::{ErrorClass, PostgresError};
+pub use ledger::LedgerDifference;
+pub use migrate::{migrate, pending_migrations};
+pub use offsets::{FlushError, OffsetAdvance, TopicPartition};
+pub use partitions::create_partitions_ahead;
+pub use progress::{StoredProgress, read_progress};
+pub use retention::{RetentionOutcome, RetentionPolicy, enforce_retention};
+pub use rollups::{RollupsFlushed, flush_rollups};
