@@ -10,6 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,25 +31,36 @@ pub enum Rebalance {
     },
 }
 
-/// Records rebalances instead of acting on them.
-struct Recorder(Mutex<VecDeque<(bool, Vec<Place>)>>);
+/// Records rebalances instead of acting on them, until the member leaves: then they are obeyed at once, for closing
+/// a consumer waits until what it was assigned is given back.
+#[derive(Default)]
+struct Recorder {
+    said: Mutex<VecDeque<(bool, Vec<Place>)>>,
+    leaving: AtomicBool,
+}
 
 impl ClientContext for Recorder {}
 
 impl ConsumerContext for Recorder {
     fn rebalance(
         &self,
-        _consumer: &BaseConsumer<Self>,
+        consumer: &BaseConsumer<Self>,
         error: RDKafkaRespErr,
         list: &mut TopicPartitionList,
     ) {
         let assigned = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+        if self.leaving.load(Ordering::Acquire) {
+            if !assigned && let Err(error) = consumer.incremental_unassign(list) {
+                tracing::debug!(%error, "giving partitions back");
+            }
+            return;
+        }
         let places = list
             .elements()
             .iter()
             .map(|e| (e.topic().to_owned(), e.partition()))
             .collect();
-        self.0
+        self.said
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push_back((assigned, places));
@@ -87,8 +99,7 @@ impl Membership {
             .set("auto.offset.reset", "latest")
             .set("queued.max.messages.kbytes", "1024")
             .set("fetch.message.max.bytes", "65536");
-        let consumer: BaseConsumer<Recorder> =
-            config.create_with_context(Recorder(Mutex::default()))?;
+        let consumer: BaseConsumer<Recorder> = config.create_with_context(Recorder::default())?;
         consumer.subscribe(topics)?;
         Ok(Self { consumer })
     }
@@ -102,7 +113,7 @@ impl Membership {
         let (assigned, places) = self
             .consumer
             .context()
-            .0
+            .said
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop_front()?;
@@ -159,8 +170,11 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        // A consumer that is dropped with an assignment hangs.
-        self.consumer.unsubscribe();
+        self.consumer
+            .context()
+            .leaving
+            .store(true, Ordering::Release);
+        // Wakes what the group said and nobody acted on; closing then serves the rest through the recorder.
         let _ = self.consumer.unassign();
     }
 }

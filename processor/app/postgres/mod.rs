@@ -32,17 +32,21 @@ pub mod migrate;
 pub mod offsets;
 pub mod partitions;
 pub mod progress;
-// pub mod queries;
+pub mod queries;
 pub mod retention;
 mod rollup_rows;
 pub mod rollups;
-
+#[cfg(test)]
+mod tests;
 pub mod text;
 mod types;
 
 pub use claim::{Claim, ClaimRequest, StoredOffset, claim, read_offset, release};
 pub use connect::{PostgresSettings, Session, SinkConnection, SynchronousCommit};
-pub use dead_letters::{DeadLetterBatch, DeadLettersFlushed, flush_dead_letters};
+pub use dead_letters::{
+    DeadLetterBatch, DeadLettersFlushed, RejectedRecord, RejectedRecordsQuery, flush_dead_letters,
+    rejected_records,
+};
 pub use details::{DetailsBatch, DetailsFlushed, flush_details};
 pub use error::{ErrorClass, PostgresError};
 pub use ledger::LedgerDifference;

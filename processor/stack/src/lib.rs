@@ -1,1 +1,366 @@
-//! Placeholder.
+//! A private copy of the real services for the demo and the tests: Kafka, a schema registry and PostgreSQL as child
+//! processes, with ports and a folder of their own. Several stacks run at once.
+//!
+//! ```no_run
+//! use rollcall_stack::{Stack, StackOptions};
+//!
+//! let mut stack = Stack::start(StackOptions::for_tests())?;
+//! println!("{} {} {}", stack.kafka_brokers(), stack.registry_url(), stack.database_url());
+//! stack.kafka().kill9()?;
+//! stack.kafka().start()?; // same port, same data
+//! # Ok::<(), rollcall_stack::StackError>(())
+//! ```
+//!
+//! Invariants:
+//! - A stack that was started is ready: each service has answered in its own protocol.
+//! - Dropping it stops all services and removes a temporary folder, also when a panic drops it. If the owner is killed instead, its
+//!   services stop by themselves within seconds (`service.rs`), and the next stack removes its folder (`folder.rs`).
+//! - The services are the real ones, unpatched, in the versions that `pom.xml` pins.
+//!
+//! Must not know: Rollcall's topics, schemas or tables; no other crate of the workspace.
+// This crate is shell, not core: its deadlines are about real processes, so it reads the clock.
+#![allow(clippy::disallowed_methods)]
+
+mod account;
+mod artifacts;
+mod error;
+mod folder;
+mod java;
+mod kafka;
+mod ports;
+mod postgres;
+mod process_tree;
+mod registry;
+mod service;
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Instant,
+};
+
+pub use crate::{artifacts::Artifacts, error::StackError, service::Service};
+use crate::{folder::Folder, java::Java, ports::PortLease};
+
+/// What to start, and how.
+#[derive(Debug, Clone)]
+pub struct StackOptions {
+    /// The folder for data and logs, kept and reused; none: a temporary one, removed with the stack.
+    pub dir: Option<PathBuf>,
+    /// Whether to start Kafka.
+    pub kafka: bool,
+    /// Whether to start the schema registry.
+    pub registry: bool,
+    /// Whether to start PostgreSQL.
+    pub postgres: bool,
+    /// Kafka's port; none: a free one.
+    pub kafka_port: Option<u16>,
+    /// The registry's port; none: a free one.
+    pub registry_port: Option<u16>,
+    /// PostgreSQL's port; none: a free one.
+    pub postgres_port: Option<u16>,
+    /// Options of Kafka's JVM.
+    pub kafka_java_options: Vec<String>,
+    /// Options of the registry's JVM.
+    pub registry_java_options: Vec<String>,
+    /// Broker settings that override the stack's own.
+    pub kafka_settings: Vec<(String, String)>,
+    /// Server settings that override the stack's own.
+    pub postgres_settings: Vec<(String, String)>,
+    /// Whether PostgreSQL's commits reach the disk. Off is faster, and loses nothing to kill -9, only to a power cut.
+    pub postgres_fsync: bool,
+}
+
+impl Default for StackOptions {
+    /// All services on free ports, in a temporary folder, small.
+    fn default() -> Self {
+        let options = |heap: &str| vec![heap.to_owned(), "-XX:+UseSerialGC".to_owned()];
+        Self {
+            dir: None,
+            kafka: true,
+            registry: true,
+            postgres: true,
+            kafka_port: None,
+            registry_port: None,
+            postgres_port: None,
+            kafka_java_options: options("-Xmx512m"),
+            registry_java_options: options("-Xmx256m"),
+            kafka_settings: Vec::new(),
+            postgres_settings: Vec::new(),
+            postgres_fsync: true,
+        }
+    }
+}
+
+impl StackOptions {
+    /// The default without fsync: tests kill servers, not machines.
+    pub fn for_tests() -> Self {
+        Self {
+            postgres_fsync: false,
+            ..Self::default()
+        }
+    }
+}
+
+/// Running services. See the crate's documentation.
+#[derive(Debug)]
+pub struct Stack {
+    // Stopped in this order, all before the folder goes.
+    registry: Option<Service>,
+    kafka: Option<Service>,
+    postgres: Option<Service>,
+    brokers: String,
+    folder: Folder,
+    _ports: Vec<PortLease>,
+}
+
+impl Stack {
+    /// Fetches the programs if they are not there, starts the services side by side and waits until all are ready.
+    ///
+    /// If one fails, the others are stopped.
+    pub fn start(options: StackOptions) -> Result<Self, StackError> {
+        let begun = Instant::now();
+        let artifacts = Artifacts::ensure()?;
+        let folder = Folder::take(options.dir.as_deref())?;
+        let ports = Ports::take(&options)?;
+        let java = if options.kafka || options.registry {
+            Some(Java::find()?)
+        } else {
+            None
+        };
+        let plan = Plan {
+            options: &options,
+            folder: &folder,
+            ports: &ports,
+            artifacts: &artifacts,
+            java: java.as_ref(),
+        };
+        service::create_folder(&plan.folder.path().join("logs"))?;
+
+        let (kafka, registry, postgres) = thread::scope(|scope| {
+            let kafka = scope.spawn(|| plan.kafka());
+            let registry = scope.spawn(|| plan.registry());
+            let postgres = plan.postgres();
+            (join(kafka), join(registry), postgres)
+        });
+        let stack = Self {
+            registry: registry?,
+            kafka: kafka?,
+            postgres: postgres?,
+            brokers: ports.kafka.address().to_string(),
+            folder,
+            _ports: vec![
+                ports.kafka,
+                ports.controller,
+                ports.registry,
+                ports.postgres,
+            ],
+        };
+        tracing::info!(folder = %stack.dir().display(), milliseconds = begun.elapsed().as_millis(), "stack ready");
+        Ok(stack)
+    }
+
+    /// The folder with data and logs.
+    pub fn dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Kafka's bootstrap servers, as `127.0.0.1:port`.
+    pub fn kafka_brokers(&self) -> &str {
+        &self.brokers
+    }
+
+    /// The URL of the registry's Confluent-compatible API.
+    ///
+    /// # Panics
+    /// If the stack was started without a registry.
+    pub fn registry_url(&self) -> String {
+        format!(
+            "http://{}{}",
+            wanted(self.registry.as_ref(), "registry").address(),
+            registry::API
+        )
+    }
+
+    /// The URL of the database `rollcall`.
+    ///
+    /// # Panics
+    /// If the stack was started without PostgreSQL.
+    pub fn database_url(&self) -> String {
+        self.database_url_for(postgres::DATABASE)
+    }
+
+    /// The URL of another database of the server; see [`Stack::create_database`].
+    ///
+    /// # Panics
+    /// If the stack was started without PostgreSQL.
+    pub fn database_url_for(&self, database: &str) -> String {
+        let address = wanted(self.postgres.as_ref(), "PostgreSQL").address();
+        format!("postgres://{}@{address}/{database}", postgres::USER)
+    }
+
+    /// Makes another database, unless it is there: a test's own, say.
+    ///
+    /// # Panics
+    /// If the stack was started without PostgreSQL.
+    pub fn create_database(&self, database: &str) -> Result<(), StackError> {
+        postgres::create_database(
+            wanted(self.postgres.as_ref(), "PostgreSQL").address(),
+            database,
+        )
+    }
+
+    /// Kafka's process.
+    ///
+    /// # Panics
+    /// If the stack was started without Kafka.
+    pub fn kafka(&mut self) -> &mut Service {
+        wanted(self.kafka.as_mut(), "Kafka")
+    }
+
+    /// The registry's process.
+    ///
+    /// # Panics
+    /// If the stack was started without a registry.
+    pub fn registry(&mut self) -> &mut Service {
+        wanted(self.registry.as_mut(), "registry")
+    }
+
+    /// PostgreSQL's process.
+    ///
+    /// # Panics
+    /// If the stack was started without PostgreSQL.
+    pub fn postgres(&mut self) -> &mut Service {
+        wanted(self.postgres.as_mut(), "PostgreSQL")
+    }
+
+    /// Stops all services in order, and says if one could not be stopped; dropping the stack only logs that.
+    pub fn stop(mut self) -> Result<(), StackError> {
+        self.ask_to_stop();
+        self.services().try_for_each(Service::await_stop)
+    }
+
+    fn services(&mut self) -> impl Iterator<Item = &mut Service> {
+        [&mut self.registry, &mut self.kafka, &mut self.postgres]
+            .into_iter()
+            .flatten()
+    }
+
+    /// All at once: they take a second each.
+    fn ask_to_stop(&mut self) {
+        for service in self.services() {
+            if let Err(error) = service.ask_to_stop() {
+                tracing::error!(%error, "service could not be asked to stop");
+            }
+        }
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        self.ask_to_stop();
+        // The services' own drops wait for their ends, then the folder goes.
+    }
+}
+
+struct Ports {
+    kafka: PortLease,
+    controller: PortLease,
+    registry: PortLease,
+    postgres: PortLease,
+}
+
+impl Ports {
+    fn take(options: &StackOptions) -> Result<Self, StackError> {
+        Ok(Self {
+            kafka: PortLease::take("Kafka", options.kafka_port)?,
+            controller: PortLease::take("Kafka", None)?,
+            registry: PortLease::take("Apicurio Registry", options.registry_port)?,
+            postgres: PortLease::take("PostgreSQL", options.postgres_port)?,
+        })
+    }
+}
+
+/// What the threads that start the services share.
+struct Plan<'a> {
+    options: &'a StackOptions,
+    folder: &'a Folder,
+    ports: &'a Ports,
+    artifacts: &'a Artifacts,
+    /// There if a service needs it.
+    java: Option<&'a Java>,
+}
+
+impl Plan<'_> {
+    fn kafka(&self) -> Result<Option<Service>, StackError> {
+        let (true, Some(java)) = (self.options.kafka, self.java) else {
+            return Ok(None);
+        };
+        let broker = kafka::Broker {
+            address: self.ports.kafka.address(),
+            controller: self.ports.controller.address(),
+            java_options: &self.options.kafka_java_options,
+            settings: &self.options.kafka_settings,
+            folder: &self.folder.path().join("kafka"),
+            log: &self.log("kafka"),
+        };
+        let mut service = broker.prepare(self.artifacts, java)?;
+        service.start()?;
+        Ok(Some(service))
+    }
+
+    fn registry(&self) -> Result<Option<Service>, StackError> {
+        let (true, Some(java)) = (self.options.registry, self.java) else {
+            return Ok(None);
+        };
+        let address = self.ports.registry.address();
+        let options = &self.options.registry_java_options;
+        let folder = self.folder.path().join("registry");
+        let mut service = registry::prepare(
+            address,
+            options,
+            &folder,
+            &self.log("registry"),
+            self.artifacts,
+            java,
+        )?;
+        service.start()?;
+        Ok(Some(service))
+    }
+
+    fn postgres(&self) -> Result<Option<Service>, StackError> {
+        if !self.options.postgres {
+            return Ok(None);
+        }
+        let server = postgres::Server {
+            address: self.ports.postgres.address(),
+            fsync: self.options.postgres_fsync,
+            persistent: self.folder.is_persistent(),
+            settings: &self.options.postgres_settings,
+            folder: &self.folder.path().join("postgres"),
+            log: &self.log("postgres"),
+        };
+        let mut service = server.prepare(self.artifacts)?;
+        service.start()?;
+        postgres::create_database(service.address(), postgres::DATABASE)?;
+        Ok(Some(service))
+    }
+
+    fn log(&self, service: &str) -> PathBuf {
+        self.folder
+            .path()
+            .join("logs")
+            .join(service)
+            .with_extension("log")
+    }
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn wanted<T>(service: Option<T>, name: &str) -> T {
+    service.unwrap_or_else(|| panic!("the stack was started without {name}"))
+}

@@ -1,0 +1,189 @@
+//! Against a real server: each test makes a database of its own on the one that `DATABASE_URL` names.
+
+mod claims;
+mod copying;
+mod details;
+mod partitions;
+mod questions;
+mod rollups;
+mod schema;
+
+use super::*;
+use rollcall_domain::observation::{Observation, SourceOffset, TaskCounts};
+use rollcall_domain::snapshot::{Machine, Os, SnapshotId};
+use rollcall_domain::time::MINUTE_US;
+use rollcall_domain::{Process, ResolvedUser, SnapshotObservations, Timestamp};
+use sqlx::AssertSqlSafe;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const DEPLOYMENT: &str = "test";
+const TOPIC: &str = "process-observations";
+
+/// 2026-03-10T12:00:00Z.
+const NOON: Timestamp = Timestamp::from_micros(1_773_144_000_000_000);
+
+/// A migrated database that is dropped by [`TestDatabase::drop_it`].
+struct TestDatabase {
+    server: String,
+    name: String,
+}
+
+static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+impl TestDatabase {
+    /// `None`, loudly, where there is no server.
+    async fn create() -> Option<Self> {
+        let Ok(server) = std::env::var("DATABASE_URL") else {
+            eprintln!("\nSKIPPED: DATABASE_URL is not set, so nothing was tested against PostgreSQL\n");
+            return None;
+        };
+        let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rollcall_test_{}_{number}", std::process::id());
+        let database = Self { server, name };
+        database.on_server("DROP DATABASE IF EXISTS").await;
+        database.on_server("CREATE DATABASE").await;
+        let mut session = database.session().await;
+        migrate(&mut session).await.unwrap();
+        Some(database)
+    }
+
+    async fn on_server(&self, statement: &str) {
+        let settings = PostgresSettings::new(self.server.as_str(), "rollcall tests");
+        let mut session = Session::connect(&settings).await.unwrap();
+        let statement = format!("{statement} {}", self.name);
+        sqlx::raw_sql(AssertSqlSafe(statement))
+            .execute(&mut session.connection)
+            .await
+            .unwrap();
+    }
+
+    fn settings(&self) -> PostgresSettings {
+        let (server, database) = self.server.rsplit_once('/').unwrap();
+        let parameters = database.split_once('?').map_or("", |(_, rest)| rest);
+        PostgresSettings::new(format!("{server}/{}?{parameters}", self.name), "rollcall tests")
+    }
+
+    async fn session(&self) -> Session {
+        Session::connect(&self.settings()).await.unwrap()
+    }
+
+    async fn sink(&self) -> SinkConnection {
+        SinkConnection::connect(&self.settings()).await.unwrap()
+    }
+
+    async fn drop_it(self) {
+        let name = self.name.clone();
+        let forced = Self {
+            name: format!("{name} WITH (FORCE)"),
+            ..self
+        };
+        forced.on_server("DROP DATABASE").await;
+    }
+}
+
+/// Runs a statement and returns how many rows it touched.
+async fn execute(session: &mut Session, statement: &str) -> Result<u64, sqlx::Error> {
+    sqlx::query(AssertSqlSafe(statement.to_owned()))
+        .execute(&mut session.connection)
+        .await
+        .map(|result| result.rows_affected())
+}
+
+/// The first column of the first row, as text.
+async fn text(session: &mut Session, query: &str) -> String {
+    let query = format!("SELECT coalesce((SELECT ({query})::text), 'NULL')");
+    sqlx::query_scalar(AssertSqlSafe(query))
+        .fetch_one(&mut session.connection)
+        .await
+        .unwrap()
+}
+
+async fn claimed(sink: &mut SinkConnection, topic: &str, partition: i32) -> Claim {
+    let request = ClaimRequest {
+        deployment: DEPLOYMENT,
+        topic,
+        partition,
+        initial_offset: 0,
+    };
+    claim(sink.session(), &request).await.unwrap()
+}
+
+fn advance(topic: &str, partition: i32, claim: Claim, to_offset: i64) -> OffsetAdvance<'_> {
+    OffsetAdvance {
+        topic,
+        partition,
+        epoch: claim.epoch,
+        from_offset: claim.next_offset,
+        to_offset,
+    }
+}
+
+fn process(pid: i32, application: &'static str) -> Process<'static> {
+    Process {
+        pid,
+        parent_pid: None,
+        created_at: None,
+        executable_name: application.into(),
+        executable_path: None,
+        command_line: Some(format!("{application} --pid {pid}").into()),
+        owner: Some("ada".into()),
+        state: None,
+        cpu_time_us: Some(1_000_000),
+        memory_usage_bytes: Some(4_096 * 1024),
+        memory_virtual_bytes: None,
+        thread_count: None,
+        application: application.into(),
+    }
+}
+
+/// The `number`th snapshot of a partition, of the machine `machine`, with so many processes, a minute after the one before.
+fn snapshot(
+    partition: i32,
+    number: i64,
+    machine: &'static str,
+    processes: i32,
+) -> SnapshotObservations<'static> {
+    let at = NOON.plus_micros(number * MINUTE_US);
+    SnapshotObservations {
+        snapshot_id: SnapshotId((partition as u128) << 64 | number as u128),
+        source: SourceOffset {
+            partition,
+            offset: number,
+        },
+        observed_at: at,
+        ingested_at: at.plus_micros(250_000),
+        event_at: at,
+        utc_offset_seconds: Some(3_600),
+        machine: Machine {
+            id: machine.into(),
+            name: Some("PC".into()),
+            os: Os::Linux,
+            os_version: None,
+            cpu_count: Some(8),
+            memory_bytes: Some(16 << 30),
+        },
+        command: Some("ps auxww".into()),
+        attributes: BTreeMap::new(),
+        command_output: None,
+        users: vec![ResolvedUser {
+            user: "ada".into(),
+            faculty: "law".into(),
+        }],
+        rules_digest: u64::MAX,
+        lines_rejected: 0,
+        counts: TaskCounts {
+            snapshots_read: number + 1,
+            snapshots_accepted: number + 1,
+            lines_accepted: (number + 1) * i64::from(processes),
+            ..TaskCounts::default()
+        },
+        observations: (0..processes)
+            .map(|pid| Observation {
+                process: process(pid, if pid % 2 == 0 { "chrome" } else { "bash" }),
+                cpu_delta_us: Some(500_000),
+                user: 0,
+            })
+            .collect(),
+    }
+}

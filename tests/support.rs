@@ -1,0 +1,182 @@
+//! Starting the services and the processor, and looking into topics.
+
+use rollcall::kafka::KafkaSettings;
+use rollcall::kafka::fetch::{Fetcher, Incoming, Polled};
+use rollcall::kafka::registry::Registry;
+use rollcall_stack::{Stack, StackOptions};
+use rollcall_stages::layout::TopicLayout;
+use std::collections::BTreeMap;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true before the test fails.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The binary with these arguments, its environment free of the caller's settings.
+pub fn rollcall(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("ROLLCALL_")) {
+        command.env_remove(key);
+    }
+    command.args(arguments);
+    command
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(
+            begun.elapsed() < DEADLINE,
+            "{what}: not within {DEADLINE:?}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Kafka and a registry, bootstrapped.
+pub struct Services {
+    _stack: Stack,
+    pub kafka: KafkaSettings,
+    pub registry: Registry,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Services {
+    pub fn start() -> Self {
+        let options = StackOptions {
+            postgres: false,
+            // A killed member is replaced after two seconds rather than six.
+            kafka_settings: vec![("group.min.session.timeout.ms".to_owned(), "500".to_owned())],
+            ..StackOptions::for_tests()
+        };
+        let stack = Stack::start(options)
+            .unwrap_or_else(|error| panic!("the stack does not start: {error}"));
+        let kafka = KafkaSettings {
+            brokers: stack.kafka_brokers().to_owned(),
+            properties: BTreeMap::new(),
+            topic_prefix: String::new(),
+            deployment: "test".to_owned(),
+            session_timeout: Duration::from_secs(6),
+            transaction_timeout: Duration::from_secs(10),
+        };
+        let registry = Registry::new(&stack.registry_url(), None, "").expect("a client");
+        let environment = vec![
+            ("ROLLCALL_KAFKA_BROKERS", kafka.brokers.clone()),
+            ("ROLLCALL_SCHEMA_REGISTRY_URL", stack.registry_url()),
+            ("ROLLCALL_DEPLOYMENT", "test".to_owned()),
+            ("ROLLCALL_SESSION_TIMEOUT_SECONDS", "2".to_owned()),
+        ];
+        let services = Self {
+            _stack: stack,
+            kafka,
+            registry,
+            environment,
+        };
+        let output = services
+            .command(&["bootstrap"])
+            .output()
+            .expect("the binary runs");
+        assert!(
+            output.status.success(),
+            "bootstrap: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        services
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = rollcall(arguments);
+        command.envs(self.environment.iter().map(|(key, value)| (key, value)));
+        command
+    }
+
+    /// Starts stages; they end with the returned value.
+    pub fn run(&self, stages: &str) -> Processor {
+        let child = self
+            .command(&[
+                "run",
+                "--stages",
+                stages,
+                "--log-level",
+                "warn",
+                "--rollup-commit-interval-ms",
+                "300",
+                "--normalize-commit-interval-ms",
+                "200",
+            ])
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the binary runs");
+        Processor(child)
+    }
+
+    /// Every committed record of a topic, as (partition, offset, key, value).
+    pub fn read_all(&self, topic: TopicLayout, partitions: i32) -> Vec<Record> {
+        let name = self.kafka.topic(topic.name);
+        let fetcher = Fetcher::new(&self.kafka, "test-reader").expect("a consumer");
+        let mut ends = BTreeMap::new();
+        for partition in 0..partitions {
+            let (_, end) = fetcher
+                .watermarks(&name, partition, DEADLINE)
+                .expect("the topic's end");
+            ends.insert(partition, end);
+        }
+        let places: Vec<_> = (0..partitions)
+            .map(|partition| (name.clone(), partition, -1))
+            .collect();
+        fetcher.assign(&places).expect("an assignment");
+        let mut records = Vec::new();
+        eventually("reading a topic to its end", || {
+            while let Polled::Record(message) = fetcher.poll(Duration::from_millis(100)) {
+                let incoming = Incoming::of(&message);
+                records.push(Record {
+                    partition: incoming.partition,
+                    value: incoming.value.map(<[u8]>::to_vec),
+                });
+            }
+            ends.iter().all(|(partition, end)| {
+                *end == 0
+                    || fetcher
+                        .position(&name, *partition)
+                        .is_some_and(|at| at >= *end)
+            })
+        });
+        records
+    }
+}
+
+/// One record of a topic.
+pub struct Record {
+    pub partition: i32,
+    pub value: Option<Vec<u8>>,
+}
+
+/// A running `rollcall run`. Killed when dropped.
+pub struct Processor(Child);
+
+impl Processor {
+    /// Kills it as a power cut would.
+    pub fn kill9(mut self) {
+        self.0.kill().expect("the processor is there");
+        self.0.wait().expect("its end");
+    }
+
+    /// Asks it to stop, and waits. Returns its exit code.
+    pub fn terminate(mut self) -> Option<i32> {
+        let killed = Command::new("kill")
+            .args(["-TERM", &self.0.id().to_string()])
+            .status()
+            .expect("kill runs");
+        assert!(killed.success());
+        self.0.wait().expect("its end").code()
+    }
+}
+
+impl Drop for Processor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
