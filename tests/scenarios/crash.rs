@@ -16,14 +16,16 @@ const MACHINES: u32 = 12;
 const KILLS: u32 = 20;
 const SNAPSHOTS_PER_ROUND: u32 = 3;
 
+/// Snapshots and processes per user.
+type PerUser = BTreeMap<String, (i64, i64)>;
+
 /// Everything that was sent and how it is to come out.
 #[derive(Default)]
 struct Expected {
     accepted: BTreeSet<u128>,
     duplicates: usize,
     rejected: usize,
-    /// Snapshots and processes per user.
-    users: BTreeMap<String, (i64, i64)>,
+    users: PerUser,
 }
 
 struct Producer<'a> {
@@ -160,7 +162,7 @@ fn observed(services: &Services) -> BTreeMap<u128, usize> {
 }
 
 /// Per user, the day's snapshots and processes: the last value, and corrections after it. And how far it is folded.
-fn rolled_up(services: &Services) -> (BTreeMap<String, (i64, i64)>, BTreeMap<i32, Vec<i64>>) {
+fn rolled_up(services: &Services) -> (PerUser, BTreeMap<i32, Vec<i64>>) {
     let decoder = Decoder::<messages::RollupUpdate>::ours();
     let mut rows: BTreeMap<(String, i64), (i64, i64)> = BTreeMap::new();
     let mut folded = BTreeMap::new();
@@ -193,7 +195,7 @@ fn rolled_up(services: &Services) -> (BTreeMap<String, (i64, i64)>, BTreeMap<i32
             }
         }
     }
-    let mut users: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+    let mut users: PerUser = BTreeMap::new();
     for ((user, _), (snapshots, processes)) in rows {
         let total = users.entry(user).or_default();
         total.0 += snapshots;
