@@ -55,9 +55,10 @@ BEGIN
     IF to_regclass(format('rollcall.%I', child)) IS NOT NULL THEN
         RETURN false;
     END IF;
-    -- One at a time, over all connections: the loser of a race finds the table made.
+    -- One at a time, over all connections: the loser of a race finds the table made. It must look into the catalog
+    -- itself, for to_regclass may remember that there was none.
     PERFORM pg_advisory_xact_lock(hashtextextended('rollcall.create_partition', 0));
-    IF to_regclass(format('rollcall.%I', child)) IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'rollcall'::regnamespace AND relname = child) THEN
         RETURN false;
     END IF;
     -- What is forgotten is not made again.

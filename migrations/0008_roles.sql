@@ -28,6 +28,8 @@ DECLARE
     migrator CONSTANT boolean := EXISTS (SELECT FROM pg_roles WHERE rolname = 'rollcall_migrator')
         AND pg_has_role(current_user, 'rollcall_migrator', 'MEMBER');
 BEGIN
+    -- Two at once would update the same catalog rows.
+    PERFORM pg_advisory_xact_lock(hashtextextended('rollcall.apply_privileges', 0));
     -- Functions and views run with their owner's rights, so the owner is a role that has no more than these schemas.
     IF migrator THEN
         EXECUTE format('GRANT CREATE, TEMPORARY ON DATABASE %I TO rollcall_migrator', current_database());

@@ -75,7 +75,7 @@ impl Session {
     /// # Errors
     /// Says in one sentence why not, and whether trying again can help.
     pub async fn connect(settings: &PostgresSettings) -> Result<Self, PostgresError> {
-        let options = PgConnectOptions::from_str(&settings.url)
+        let options = parse(&settings.url)
             .doing("connect to PostgreSQL")?
             .application_name(&settings.application_name)
             .disable_statement_logging();
@@ -114,6 +114,15 @@ impl Session {
     /// Says goodbye. Dropping a session ends it too, less politely.
     pub async fn close(self) {
         let _ = self.connection.close().await;
+    }
+}
+
+/// The driver itself looks at no scheme.
+fn parse(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        PgConnectOptions::from_str(url)
+    } else {
+        Err(sqlx::Error::Configuration("unknown scheme".into()))
     }
 }
 

@@ -1,4 +1,5 @@
-//! Forgetting what is too old: by the largest stored `ingested_at`, never by a wall clock.
+//! Forgetting what is too old: by the largest stored `ingested_at`. The server's clock only bounds it, so that a broker
+//! whose clock runs years ahead doesn't make us forget everything.
 //!
 //! Invariant: the horizon moves in the transaction that drops the partitions before it.
 
@@ -70,7 +71,7 @@ pub async fn enforce_retention(
     policy: &RetentionPolicy,
 ) -> Result<RetentionOutcome, PostgresError> {
     let latest: Option<Time> =
-        sqlx::query_scalar("SELECT max(last_ingested_at) FROM rollcall.ledger")
+        sqlx::query_scalar("SELECT least(max(last_ingested_at), now()) FROM rollcall.ledger")
             .fetch_one(&mut session.connection)
             .await
             .doing("read the latest ingestion time")?;

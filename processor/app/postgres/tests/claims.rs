@@ -12,7 +12,10 @@ async fn a_new_claim_fences_the_old_epoch() {
     let first = claimed(&mut old, TOPIC, 0).await;
     assert_eq!((first.epoch, first.next_offset), (1, 0));
     let again = claimed(&mut old, TOPIC, 0).await;
-    assert_eq!(again.epoch, 2, "claiming again doesn't end one's own connection");
+    assert_eq!(
+        again.epoch, 2,
+        "claiming again doesn't end one's own connection"
+    );
     let snapshots = [snapshot(0, 0, "m", 2)];
     let stale = DetailsBatch {
         advance: advance(TOPIC, 0, first, 1),
@@ -23,7 +26,14 @@ async fn a_new_claim_fences_the_old_epoch() {
         panic!("{error:?}")
     };
     assert_eq!(lost[0].to_string(), "process-observations/0");
-    assert_eq!(text(old.session(), "SELECT count(*) FROM rollcall.process_observations").await, "0");
+    assert_eq!(
+        text(
+            old.session(),
+            "SELECT count(*) FROM rollcall.process_observations"
+        )
+        .await,
+        "0"
+    );
     let current = DetailsBatch {
         advance: advance(TOPIC, 0, again, 1),
         snapshots: &snapshots,
@@ -146,16 +156,26 @@ async fn errors_of_connecting_say_what_to_do() {
         return;
     };
     let check = async |url: String, class, words: &str| {
-        let error = Session::connect(&PostgresSettings::new(url, "t")).await.unwrap_err();
+        let error = Session::connect(&PostgresSettings::new(url, "t"))
+            .await
+            .unwrap_err();
         assert_eq!(error.class, class, "{error}");
         assert!(error.to_string().contains(words), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     };
     let refused = "postgres://u:hunter2@127.0.0.1:1/d".to_owned();
     check(refused, ErrorClass::Retriable, "nothing listens").await;
-    let missing = database.settings().url.replace(&database.name, "no_such_database");
+    let missing = database
+        .settings()
+        .url
+        .replace(&database.name, "no_such_database");
     check(missing, ErrorClass::Fatal, "the database does not exist").await;
-    check("http://x".to_owned(), ErrorClass::Fatal, "not one of PostgreSQL").await;
+    check(
+        "http://x".to_owned(),
+        ErrorClass::Fatal,
+        "not one of PostgreSQL",
+    )
+    .await;
     database.drop_it().await;
 }
 
@@ -165,7 +185,10 @@ async fn a_mismatch_of_one_partition_rolls_everything_back() {
         return;
     };
     let mut sink = database.sink().await;
-    let claims = [claimed(&mut sink, TOPIC, 0).await, claimed(&mut sink, TOPIC, 1).await];
+    let claims = [
+        claimed(&mut sink, TOPIC, 0).await,
+        claimed(&mut sink, TOPIC, 1).await,
+    ];
     let (zero, one) = ([snapshot(0, 0, "a", 3)], [snapshot(1, 0, "b", 3)]);
     let ahead = Claim {
         next_offset: 5,
@@ -192,7 +215,10 @@ async fn a_mismatch_of_one_partition_rolls_everything_back() {
         let count = format!("SELECT count(*) FROM rollcall.{table}");
         assert_eq!(text(sink.session(), &count).await, "0", "{table}");
     }
-    let stored = read_offset(sink.session(), TOPIC, 0).await.unwrap().unwrap();
+    let stored = read_offset(sink.session(), TOPIC, 0)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(stored.next_offset, 0);
     flush_details(&mut sink, &batches(claims[1])).await.unwrap();
     database.drop_it().await;

@@ -32,7 +32,9 @@ async fn every_type_and_null_reads_back() {
     let create = format!("CREATE TEMPORARY TABLE copied ({COLUMNS})");
     execute(&mut session, &create).await.unwrap();
     let statement = "COPY copied FROM STDIN (FORMAT binary)";
-    let mut copy = CopyStream::begin(&mut session.connection, statement, "test").await.unwrap();
+    let mut copy = CopyStream::begin(&mut session.connection, statement, "test")
+        .await
+        .unwrap();
     write_values(copy.rows());
     copy.rows().row(13);
     (0..13).for_each(|_| copy.rows().null());

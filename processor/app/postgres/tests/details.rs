@@ -103,7 +103,8 @@ async fn numbers_grow_and_the_books_balance_over_many_flushes() {
     let counts = "SELECT row(count(*), count(DISTINCT snapshot_number), count(DISTINCT command_line)) \
         FROM analytics.processes";
     assert_eq!(text(sink.session(), counts).await, "(5200,2600,2)");
-    let health = "SELECT row(balanced, stored_snapshots, stored_lines) FROM analytics.pipeline_health";
+    let health =
+        "SELECT row(balanced, stored_snapshots, stored_lines) FROM analytics.pipeline_health";
     assert_eq!(text(sink.session(), health).await, "(t,2600,5200)");
     let parts = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'rollcall.process_observations'::regclass";
     assert_eq!(text(sink.session(), parts).await, "3", "two days and a bit");
@@ -121,7 +122,10 @@ async fn a_loss_shows_in_the_books() {
     let flushed = flush(&mut sink, &mut claim, &[snapshot(0, 2, "m", 2)]).await;
     assert_eq!(flushed.differences.len(), 1);
     let difference = &flushed.differences[0];
-    assert_eq!((difference.snapshots_missing, difference.lines_missing), (1, 2));
+    assert_eq!(
+        (difference.snapshots_missing, difference.lines_missing),
+        (1, 2)
+    );
     database.drop_it().await;
 }
 
@@ -156,7 +160,10 @@ async fn two_connections_with_the_same_new_texts_agree() {
         (SELECT count(*) FROM rollcall.applications), (SELECT count(*) FROM rollcall.machines), \
         (SELECT count(DISTINCT pid) FROM analytics.processes), (SELECT count(*) FROM analytics.processes))";
     assert_eq!(text(&mut session, counts).await, "(1500,1,2,1,1500,6000)");
-    assert_ne!(text(&mut session, "SELECT moved FROM rollcall.machines").await, "0");
+    assert_ne!(
+        text(&mut session, "SELECT moved FROM rollcall.machines").await,
+        "0"
+    );
     database.drop_it().await;
 }
 
@@ -170,7 +177,12 @@ async fn machines_follow_their_latest_snapshot() {
     flush(&mut sink, &mut claim, &[snapshot(0, 0, "m", 0)]).await;
     let mut renamed = snapshot(0, 1, "m", 0);
     renamed.machine.name = Some("PC-2".into());
-    flush(&mut sink, &mut claim, &[renamed, snapshot(0, 2, "other", 0)]).await;
+    flush(
+        &mut sink,
+        &mut claim,
+        &[renamed, snapshot(0, 2, "other", 0)],
+    )
+    .await;
     let mut elsewhere = snapshot(3, 3, "m", 0);
     elsewhere.machine.name = Some("PC-2".into());
     let flushed = flush(&mut sink, &mut claim, &[elsewhere]).await;
@@ -196,7 +208,8 @@ async fn nothing_in_a_snapshot_makes_a_flush_fail() {
     hostile.machine.name = Some(huge.into());
     hostile.observed_at = Timestamp::MIN;
     hostile.command = Some(huge.into());
-    hostile.attributes = BTreeMap::from([(huge.into(), huge.into()), ("\u{FFFD}x".into(), "".into())]);
+    hostile.attributes =
+        BTreeMap::from([(huge.into(), huge.into()), ("\u{FFFD}x".into(), "".into())]);
     hostile.users = vec![ResolvedUser {
         user: huge.into(),
         faculty: huge.into(),
@@ -223,7 +236,10 @@ async fn nothing_in_a_snapshot_makes_a_flush_fail() {
     flush(&mut sink, &mut claim, &[hostile.clone()]).await;
     hostile.ingested_at = Timestamp::MAX;
     flush(&mut sink, &mut claim, &[hostile]).await;
-    assert_eq!(text(sink.session(), "SELECT count(*) FROM analytics.processes").await, "3");
+    assert_eq!(
+        text(sink.session(), "SELECT count(*) FROM analytics.processes").await,
+        "3"
+    );
     database.drop_it().await;
 }
 
@@ -240,7 +256,10 @@ async fn dead_letters_read_back() {
         rejection,
         detail: "bad\0".into(),
         source_topic: "process-snapshots".into(),
-        source: SourceOffset { partition: 2, offset },
+        source: SourceOffset {
+            partition: 2,
+            offset,
+        },
         ingested_at: NOON,
         machine_id: (offset > 1).then(|| "m".into()),
         snapshot_id: (offset > 1).then_some(SnapshotId(9)),
@@ -259,7 +278,9 @@ async fn dead_letters_read_back() {
     };
     let flushed = flush_dead_letters(&mut sink, &batch(claim)).await.unwrap();
     assert_eq!((flushed.rows, flushed.expired), (2, 0));
-    let again = flush_dead_letters(&mut sink, &batch(claim)).await.unwrap_err();
+    let again = flush_dead_letters(&mut sink, &batch(claim))
+        .await
+        .unwrap_err();
     assert!(matches!(again, FlushError::Fenced { .. }));
     let query = RejectedRecordsQuery {
         limit: 10,
@@ -267,15 +288,27 @@ async fn dead_letters_read_back() {
     };
     let rows = rejected_records(sink.session(), &query).await.unwrap();
     assert_eq!(rows.len(), 2);
-    assert_eq!((rows[0].line, rows[0].snapshot_id), (Some(4), Some(SnapshotId(9))));
-    assert_eq!((rows[0].reason.as_str(), rows[0].detail.as_str()), ("bad_pid", "bad\u{FFFD}"));
-    assert_eq!((rows[0].raw.as_slice(), rows[0].raw_length), (b"\0\xff".as_slice(), 77));
+    assert_eq!(
+        (rows[0].line, rows[0].snapshot_id),
+        (Some(4), Some(SnapshotId(9)))
+    );
+    assert_eq!(
+        (rows[0].reason.as_str(), rows[0].detail.as_str()),
+        ("bad_pid", "bad\u{FFFD}")
+    );
+    assert_eq!(
+        (rows[0].raw.as_slice(), rows[0].raw_length),
+        (b"\0\xff".as_slice(), 77)
+    );
     let whole = RejectedRecordsQuery {
         whole_records_only: true,
         ..query
     };
     let rows = rejected_records(sink.session(), &whole).await.unwrap();
     assert_eq!(rows.len(), 1);
-    assert_eq!((rows[0].reason.as_str(), rows[0].ingested_at), ("bad_magic", NOON));
+    assert_eq!(
+        (rows[0].reason.as_str(), rows[0].ingested_at),
+        ("bad_magic", NOON)
+    );
     database.drop_it().await;
 }

@@ -35,7 +35,9 @@ impl TestDatabase {
     /// `None`, loudly, where there is no server.
     async fn create() -> Option<Self> {
         let Ok(server) = std::env::var("DATABASE_URL") else {
-            eprintln!("\nSKIPPED: DATABASE_URL is not set, so nothing was tested against PostgreSQL\n");
+            eprintln!(
+                "\nSKIPPED: DATABASE_URL is not set, so nothing was tested against PostgreSQL\n"
+            );
             return None;
         };
         let number = DATABASES.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +63,10 @@ impl TestDatabase {
     fn settings(&self) -> PostgresSettings {
         let (server, database) = self.server.rsplit_once('/').unwrap();
         let parameters = database.split_once('?').map_or("", |(_, rest)| rest);
-        PostgresSettings::new(format!("{server}/{}?{parameters}", self.name), "rollcall tests")
+        PostgresSettings::new(
+            format!("{server}/{}?{parameters}", self.name),
+            "rollcall tests",
+        )
     }
 
     async fn session(&self) -> Session {

@@ -1,0 +1,161 @@
+//! The analysts' questions get the right answers.
+
+use super::rollups::{UPDATES, application, flush, replace, value};
+use super::*;
+use crate::postgres::queries::{
+    Period, TopApplicationsQuery, TopBy, application_memory, machine_processes, top_applications,
+    user_rollups,
+};
+use rollcall_domain::time::{DAY_US, HOUR_US};
+use rollcall_domain::{Grain, RollupKey};
+
+/// Ten hours of chrome and word around a whole day that only its day row tells of.
+async fn fill(sink: &mut SinkConnection) {
+    let mut claim = claimed(sink, UPDATES, 0).await;
+    let hour = |hours: i64| Grain::Hour.window_of(NOON.plus_micros(hours * HOUR_US));
+    let tomorrow = Grain::Day.window_of(NOON.plus_micros(DAY_US));
+    let rows = vec![
+        replace(application("chrome"), hour(0), value(0..10), true),
+        replace(application("chrome"), hour(1), value(0..10), true),
+        replace(application("word"), hour(1), value(0..15), true),
+        replace(application("chrome"), tomorrow, value(5..20), true),
+        // Counted by the day already, so not to be read.
+        replace(application("chrome"), hour(20), value(5..20), true),
+        replace(application("chrome"), hour(36), value(0..1), false),
+    ];
+    flush(sink, &mut claim, rows).await;
+}
+
+#[tokio::test]
+async fn top_applications_unite_users_over_windows() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    let mut sink = database.sink().await;
+    fill(&mut sink).await;
+    let mut session = database.session().await;
+    let query = |by| TopApplicationsQuery {
+        faculty: Some("law"),
+        os: Some(Os::Windows),
+        period: Period {
+            from: NOON,
+            to: NOON.plus_micros(40 * HOUR_US),
+        },
+        by,
+        limit: 5,
+    };
+    let top = top_applications(&mut session, &query(TopBy::Users))
+        .await
+        .unwrap();
+    let names: Vec<_> = top
+        .iter()
+        .map(|row| (&*row.application, row.users, row.snapshots))
+        .collect();
+    assert_eq!(names, [("chrome", 20, 36), ("word", 15, 15)]);
+    assert_eq!(top[0].cpu_time_us, 36_000);
+    for by in TopBy::ALL {
+        let top = top_applications(&mut session, &query(by)).await.unwrap();
+        assert_eq!(top.len(), 2, "{by:?}");
+        assert_eq!(top[0].application, "chrome", "{by:?}");
+        let one = TopApplicationsQuery {
+            limit: 1,
+            ..query(by)
+        };
+        assert_eq!(
+            top_applications(&mut session, &one).await.unwrap(),
+            top[..1]
+        );
+        assert_eq!(TopBy::parse(by.as_str()), Some(by));
+    }
+    let arts = TopApplicationsQuery {
+        faculty: Some("arts"),
+        ..query(TopBy::CpuTime)
+    };
+    assert_eq!(top_applications(&mut session, &arts).await.unwrap(), []);
+    database.drop_it().await;
+}
+
+#[tokio::test]
+async fn memory_is_merged_over_windows() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    let mut sink = database.sink().await;
+    fill(&mut sink).await;
+    let period = Period {
+        from: NOON,
+        to: NOON.plus_micros(2 * HOUR_US),
+    };
+    let memory = application_memory(sink.session(), "chrome", None, period)
+        .await
+        .unwrap();
+    assert_eq!(memory.len(), 1);
+    assert_eq!(
+        (
+            memory[0].os.as_str(),
+            memory[0].processes,
+            memory[0].machines
+        ),
+        ("windows", 20, 10)
+    );
+    assert_eq!(memory[0].memory_max_bytes, Some(10_000_000));
+    assert_eq!(memory[0].memory_bytes_per_machine, Some(5_500_000));
+    let p50 = memory[0].memory_p50_bytes.unwrap();
+    assert!((4_900_000..=6_100_000).contains(&p50), "{p50}");
+    database.drop_it().await;
+}
+
+#[tokio::test]
+async fn what_ran_on_a_machine_and_a_users_windows() {
+    let Some(database) = TestDatabase::create().await else {
+        return;
+    };
+    let mut sink = database.sink().await;
+    let claim = claimed(&mut sink, TOPIC, 0).await;
+    let snapshots: Vec<_> = (0..4)
+        .map(|n| snapshot(0, n, if n == 3 { "other" } else { "m" }, 3))
+        .collect();
+    let batch = DetailsBatch {
+        advance: advance(TOPIC, 0, claim, 4),
+        snapshots: &snapshots,
+    };
+    flush_details(&mut sink, &[batch]).await.unwrap();
+    let period = Period {
+        from: NOON.plus_micros(1),
+        to: NOON.plus_micros(HOUR_US),
+    };
+    let ran = machine_processes(sink.session(), "m", period, 10)
+        .await
+        .unwrap();
+    assert_eq!(ran.len(), 3);
+    assert_eq!((ran[0].application.as_str(), ran[0].snapshots), ("bash", 2));
+    assert_eq!(ran[0].cpu_time_us, Some(1_000_000));
+    assert_eq!(ran[0].first_seen, NOON.plus_micros(MINUTE_US));
+    let both = machine_processes(sink.session(), "PC", period, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        both.iter().map(|row| row.snapshots).sum::<i64>(),
+        9,
+        "by name"
+    );
+
+    let mut updates = claimed(&mut sink, UPDATES, 0).await;
+    let ada = || RollupKey::User("ada".into());
+    let rows = (0..3)
+        .map(|minute| {
+            let window = Grain::Minute.window_of(NOON.plus_micros(minute * MINUTE_US));
+            replace(ada(), window, value(0..2), minute < 2)
+        })
+        .collect();
+    flush(&mut sink, &mut updates, rows).await;
+    let windows = user_rollups(sink.session(), "ada", Grain::Minute, period, 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        windows.iter().map(|row| row.closed).collect::<Vec<_>>(),
+        [true, false]
+    );
+    assert_eq!(windows[0].machines, 2);
+    database.drop_it().await;
+}
