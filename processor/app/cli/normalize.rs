@@ -88,6 +88,8 @@ pub(crate) fn normalize(arguments: &NormalizeArgs) -> ExitCode {
                 accepted += good;
                 rejected += bad;
             }
+            // A reader that has seen enough, as `head`, is no fault.
+            Err(error) if is_broken_pipe(&error) => return ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("{}: {error:#}", file.display());
                 unusable += 1;
@@ -100,6 +102,21 @@ pub(crate) fn normalize(arguments: &NormalizeArgs) -> ExitCode {
     } else {
         ExitCode::from(2)
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause
+            .downcast_ref::<std::io::Error>()
+            .map(std::io::Error::kind);
+        let json = cause
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind);
+        io.or(json)
+    };
+    error
+        .chain()
+        .any(|cause| kind(cause) == Some(std::io::ErrorKind::BrokenPipe))
 }
 
 fn normalize_file(
