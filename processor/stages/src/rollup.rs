@@ -4,7 +4,8 @@
 //! transaction: close what is due, write what changed (updates to SINK, absolute values and tombstones to the
 //! state topic), one PROGRESS per updates topic, the task's own state.
 //!
-//! Invariants: stage time is the minimum over all upstream partitions; each updates topic partition gets its
+//! Invariants: a NORMALIZE transaction is folded whole or not at all, however its messages fall into ROLLUP's own
+//! transactions, and once, however often they are read; stage time is the minimum over all upstream partitions; each updates topic partition gets its
 //! PROGRESS last in every transaction, so that a reader who stops at one holds whole transactions.
 
 use crate::layout::{self, Partitions};
@@ -15,8 +16,8 @@ use crate::task_state;
 use rollcall_codec::{Encoder, SchemaRef, messages};
 use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::pipeline::{
-    ClosedThrough, Progress, RollupPartials, RollupState, RollupUpdate, TaskState, UpdateKind,
-    Upstream,
+    ClosedThrough, Partial, Progress, RollupPartials, RollupState, RollupUpdate, TaskState,
+    UpdateKind, Upstream,
 };
 use rollcall_domain::rollup::{Accumulator, GroupingSet, RollupKey};
 use rollcall_domain::time::Timestamp;
@@ -67,7 +68,18 @@ pub struct RollupStage {
     task_states: Reader<messages::TaskState>,
     windows: [Windows<Value>; 3],
     upstream: UpstreamTimes,
+    /// Per upstream: messages of a transaction whose last message is not here yet.
+    open: Vec<Option<OpenRun>>,
+    /// Per grouping set and grain: the latest end of a window that was restored.
+    restored_through: [[Timestamp; 3]; 3],
     state: TaskState,
+}
+
+/// The beginning of a NORMALIZE transaction.
+struct OpenRun {
+    /// The offset of its first message: a restored task must read from there again.
+    first_offset: i64,
+    partials: Vec<Partial<'static>>,
 }
 
 impl RollupStage {
@@ -99,6 +111,8 @@ impl RollupStage {
         });
         Self {
             upstream: UpstreamTimes::new(upstreams as usize),
+            open: (0..upstreams).map(|_| None).collect(),
+            restored_through: [[Timestamp::MIN; 3]; 3],
             inputs: Reader::new(),
             states: Reader::new(),
             task_states: Reader::new(),
@@ -119,6 +133,12 @@ impl RollupStage {
     /// next window on, unless the task itself is new.
     fn restore_grains(&mut self) {
         let began = self.state.sequence > 0;
+        let folded_through = GroupingSet::ALL.map(|set| self.folded_through(set));
+        // A grain that settings no longer name misses what is folded from here on: named again, it is a new one.
+        let grains = &self.config.grains;
+        self.state
+            .closed_through
+            .retain(|closed| grains[closed.grouping_set as usize].contains(&closed.grain));
         for set in GroupingSet::ALL {
             for (index, &grain) in self.config.grains[set as usize].iter().enumerate() {
                 let found = self
@@ -128,12 +148,12 @@ impl RollupStage {
                     .find(|c| c.grouping_set == set && c.grain == grain);
                 let (closed_through, counted_from) = match found {
                     Some(found) => (found.through, found.counted_from),
-                    None if began => (
-                        Timestamp::MIN,
-                        grain
-                            .window_of(self.state.stage_time.max(Timestamp::from_micros(0)))
-                            .end(),
-                    ),
+                    None if began => {
+                        let now = self.state.stage_time.max(Timestamp::from_micros(0));
+                        let next = grain.window_of(now).end();
+                        let clean = first_start(grain, folded_through[set as usize]);
+                        (Timestamp::MIN, next.max(clean))
+                    }
                     None => (Timestamp::MIN, Timestamp::MIN),
                 };
                 let through =
@@ -151,8 +171,36 @@ impl RollupStage {
         }
     }
 
-    fn fold(&mut self, message: &RollupPartials<'_>, offset: i64) -> Result<(), StageError> {
-        let mut text = String::new();
+    /// The raw partition count is part of what the state is of, too.
+    fn check_upstreams(&self, found: &TaskState) -> Result<(), StageError> {
+        let expected = self.config.partitions.snapshots;
+        if found.upstream.iter().map(|u| u.partition).eq(0..expected) {
+            return Ok(());
+        }
+        Err(StageError::ForeignState {
+            stage: found.stage.clone(),
+            partition: found.partition,
+            what: "raw partition count",
+            found: found.upstream.len().to_string(),
+            expected: expected.to_string(),
+        })
+    }
+
+    /// Every contribution to a grouping set that was folded so far lies before this time: upstreams may be
+    /// ahead of the stage time, and clocks ahead of upstreams.
+    fn folded_through(&self, set: GroupingSet) -> Timestamp {
+        let recorded = self.state.closed_through.iter();
+        recorded
+            .filter(|closed| closed.grouping_set == set)
+            .min_by_key(|closed| closed.grain)
+            .map_or(Timestamp::MIN, |finest| {
+                let open = self.restored_through[set as usize][finest.grain as usize];
+                open.max(finest.through).max(finest.counted_from)
+            })
+    }
+
+    /// Refuses partials of another grain than the settings' finest.
+    fn check_grains(&self, message: &RollupPartials<'_>, offset: i64) -> Result<(), StageError> {
         for partial in &message.partials {
             let set = partial.key.grouping_set();
             let grains = &self.config.grains[set as usize];
@@ -168,19 +216,52 @@ impl RollupStage {
                     ),
                 });
             }
-            text.clear();
-            partial.key.write_text(&mut text);
-            let value = Value(partial.accumulator.clone());
-            self.windows[set as usize].add(&text, partial.window.start.as_micros(), &value);
-        }
-        if !message.more {
-            self.report(message, offset)?;
         }
         Ok(())
     }
 
-    /// Notes how far an upstream has come.
-    fn report(&mut self, message: &RollupPartials<'_>, offset: i64) -> Result<(), StageError> {
+    fn handle(&mut self, message: RollupPartials<'_>, offset: i64) -> Result<(), StageError> {
+        let index = self.upstream_index(&message, offset)?;
+        self.check_grains(&message, offset)?;
+        // Partials come of raw records, so they move the offset: those that don't were folded before the restore.
+        let is_new = message.next_offset > self.state.upstream[index].next_offset;
+        if message.more {
+            if is_new {
+                let run = self.open[index].get_or_insert_with(|| OpenRun {
+                    first_offset: offset,
+                    partials: Vec::new(),
+                });
+                run.partials.extend(message.partials.into_iter().map(owned));
+            }
+            return Ok(());
+        }
+        if let Some(run) = self.open[index].take() {
+            self.fold(run.partials);
+        }
+        let (next_offset, stage_time) = (message.next_offset, message.stage_time);
+        if is_new {
+            self.fold(message.partials);
+        }
+        self.report(index, next_offset, stage_time)
+    }
+
+    fn fold(&mut self, partials: Vec<Partial<'_>>) {
+        let mut text = String::new();
+        for partial in partials {
+            text.clear();
+            partial.key.write_text(&mut text);
+            let windows = &mut self.windows[partial.key.grouping_set() as usize];
+            let value = Value(partial.accumulator);
+            windows.add(&text, partial.window.start.as_micros(), &value);
+        }
+    }
+
+    /// The place of a message's upstream; `upstream`, `open` and the state's list have as many each.
+    fn upstream_index(
+        &self,
+        message: &RollupPartials<'_>,
+        offset: i64,
+    ) -> Result<usize, StageError> {
         let unknown = || StageError::UnreadableInternal {
             topic: layout::PARTIALS.name,
             offset,
@@ -189,14 +270,26 @@ impl RollupStage {
                 message.source_partition, self.config.partitions.snapshots
             ),
         };
-        let index = usize::try_from(message.source_partition).map_err(|_| unknown())?;
-        let upstream = self.state.upstream.get_mut(index).ok_or_else(unknown)?;
-        upstream.next_offset = upstream.next_offset.max(message.next_offset);
+        usize::try_from(message.source_partition)
+            .ok()
+            .filter(|index| *index < self.state.upstream.len())
+            .ok_or_else(unknown)
+    }
+
+    /// Notes how far an upstream has come.
+    fn report(
+        &mut self,
+        index: usize,
+        next_offset: i64,
+        stage_time: Timestamp,
+    ) -> Result<(), StageError> {
+        let upstream = &mut self.state.upstream[index];
+        upstream.next_offset = upstream.next_offset.max(next_offset);
         // An upstream that never saw a record has no stage time yet: it goes on counting as −∞.
-        if message.stage_time != Timestamp::MIN {
-            upstream.stage_time = upstream.stage_time.max(message.stage_time);
+        if stage_time != Timestamp::MIN {
+            upstream.stage_time = upstream.stage_time.max(stage_time);
             self.upstream
-                .observe(index, message.stage_time.as_micros())
+                .observe(index, stage_time.as_micros())
                 .map_err(|error| StageError::Invariant(error.to_string()))?;
         }
         Ok(())
@@ -307,6 +400,24 @@ impl RollupStage {
     }
 }
 
+fn owned(partial: Partial<'_>) -> Partial<'static> {
+    Partial {
+        key: partial.key.into_owned(),
+        window: partial.window,
+        accumulator: partial.accumulator,
+    }
+}
+
+/// The first start of a window of `grain` at or after `time`.
+fn first_start(grain: Grain, time: Timestamp) -> Timestamp {
+    let window = grain.window_of(time);
+    if window.start == time {
+        time
+    } else {
+        window.end()
+    }
+}
+
 fn invariant(error: impl std::fmt::Display) -> StageError {
     StageError::Invariant(format!("an internal record can't be encoded: {error}"))
 }
@@ -355,12 +466,20 @@ impl Processor for RollupStage {
                     .read(Some(value), None)
                     .map_err(|error| unreadable(&text, &error))?;
                 task_state::check(&found, &self.state)?;
+                self.check_upstreams(&found)?;
                 self.state = found;
             }
             return Ok(());
         }
         let (set, grain, start, rollup_key) = parse_state_key(&text)
             .ok_or_else(|| unreadable(&text, &"its key is of no known form"))?;
+        let end = Window {
+            grain,
+            start: Timestamp::from_micros(start),
+        }
+        .end();
+        let through = &mut self.restored_through[set as usize][grain as usize];
+        *through = end.max(*through);
         // A grain that settings no longer name is forgotten; its rows stay as they are.
         let Some(grain) = self.grain_index(set, grain) else {
             return Ok(());
@@ -405,13 +524,14 @@ impl Processor for RollupStage {
                 offset: record.offset,
                 detail: error.to_string(),
             })?;
-        self.fold(&message, record.offset)
+        self.handle(message, record.offset)
     }
 
     fn seal(&mut self, next_offset: i64, batch: &mut Batch) -> Result<(), StageError> {
         let stage_time = self.upstream.now();
         self.state.sequence += 1;
-        self.state.next_offset = next_offset;
+        let open = self.open.iter().flatten().map(|run| run.first_offset);
+        self.state.next_offset = open.fold(next_offset, i64::min);
         self.state.stage_time = stage_time.map_or(Timestamp::MIN, Timestamp::from_micros);
         for set in GroupingSet::ALL {
             let windows = &mut self.windows[set as usize];

@@ -1,6 +1,6 @@
 //! From a decoded snapshot to observations, or to the reason why not. Pure functions of their arguments.
 
-use super::NormalizeConfig;
+use super::{NAME_BYTES_MAX, NormalizeConfig};
 use rollcall_domain::identity::{Directory, resolve};
 use rollcall_domain::observation::{Observation, SnapshotObservations, SourceOffset, TaskCounts};
 use rollcall_domain::pipeline::MachineCpu;
@@ -12,6 +12,9 @@ use rollcall_normalize::{
     ApplicationRules, Context, LineError, Listing, cpu, decode_text, parse_structured, parse_text,
 };
 use std::borrow::Cow;
+
+/// Bytes of a foreign name that a detail repeats.
+const DETAIL_NAME_BYTES: usize = 128;
 
 /// Why a whole record is rejected.
 #[derive(Debug)]
@@ -29,6 +32,43 @@ impl Rejected {
     }
 }
 
+/// The beginning of a text that may be long, for a detail.
+fn beginning(text: &str) -> &str {
+    &text[..text.floor_char_boundary(DETAIL_NAME_BYTES)]
+}
+
+/// Refuses a name that would not fit into the keys and messages made from it.
+fn check_name(what: &'static str, name: &str) -> Result<(), Rejected> {
+    if name.len() <= NAME_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Rejected::new(
+        RejectionReason::InvalidField,
+        format!(
+            "{what} {:?}… has {} bytes; at most {NAME_BYTES_MAX} are accepted",
+            beginning(name),
+            name.len()
+        ),
+    ))
+}
+
+/// Refuses a machine id that is too long, before it is copied anywhere.
+pub(crate) fn check_machine(snapshot: &Snapshot<'_>) -> Result<(), Rejected> {
+    check_name("the machine id", &snapshot.machine.id)
+}
+
+/// Refuses users, faculties and applications that are too long: they become rollup keys.
+pub(crate) fn check_names(observations: &SnapshotObservations<'_>) -> Result<(), Rejected> {
+    for user in &observations.users {
+        check_name("the user", &user.user)?;
+        check_name("the faculty", &user.faculty)?;
+    }
+    observations
+        .observations
+        .iter()
+        .try_for_each(|observation| check_name("the application", &observation.process.application))
+}
+
 /// The key must be the machine id: dedupe and CPU deltas are per partition.
 pub(crate) fn check_key(key: Option<&[u8]>, snapshot: &Snapshot<'_>) -> Result<(), Rejected> {
     match key {
@@ -36,7 +76,7 @@ pub(crate) fn check_key(key: Option<&[u8]>, snapshot: &Snapshot<'_>) -> Result<(
             RejectionReason::MissingKey,
             format!(
                 "the record has no key; its key must be the machine id {:?}",
-                snapshot.machine.id
+                beginning(&snapshot.machine.id)
             ),
         )),
         Some(key) if key == snapshot.machine.id.as_bytes() => Ok(()),
@@ -44,8 +84,8 @@ pub(crate) fn check_key(key: Option<&[u8]>, snapshot: &Snapshot<'_>) -> Result<(
             RejectionReason::KeyMismatch,
             format!(
                 "the key {:?} is not the machine id {:?}",
-                String::from_utf8_lossy(key),
-                snapshot.machine.id
+                beginning(&String::from_utf8_lossy(key)),
+                beginning(&snapshot.machine.id)
             ),
         )),
     }

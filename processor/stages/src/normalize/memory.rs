@@ -116,13 +116,13 @@ impl Memory {
             let ring = self.ids.get(machine)?;
             let run = ring.runs.iter().find(|run| slot_of(run.first) == *slot)?;
             Some((
-                format!("{machine}/ids/{slot}"),
+                ids_key(machine, *slot),
                 NormalizeState::RecentIds(RecentIds::clone(run)),
             ))
         });
         let cpu = self.cpu.dirty().filter_map(|(machine, cpu)| {
             Some((
-                machine.to_string(),
+                cpu_key(machine),
                 NormalizeState::Cpu(MachineCpu::clone(cpu?)),
             ))
         });
@@ -137,23 +137,56 @@ impl Memory {
 
     /// Takes a record of the state topic back; `None` is a tombstone.
     pub(crate) fn restore(&mut self, key: &str, state: Option<NormalizeState>) {
-        match state {
-            Some(NormalizeState::Cpu(cpu)) => self.cpu.restore(key.into(), Some(Arc::new(cpu))),
-            Some(NormalizeState::RecentIds(run)) => {
-                let machine = key.rsplit_once("/ids/").map_or(key, |(machine, _)| machine);
-                let mut ring = self.ids.get(machine).cloned().unwrap_or_default();
-                ring.restore(run);
-                self.ids.restore(machine.into(), Some(ring));
+        match (parse_key(key), state) {
+            (StateKey::Cpu(machine), Some(NormalizeState::Cpu(cpu))) => {
+                self.cpu.restore(machine.into(), Some(Arc::new(cpu)));
             }
-            None => match key.rsplit_once("/ids/") {
-                Some((machine, _)) => self.ids.restore(machine.into(), None),
-                None => self.cpu.restore(key.into(), None),
-            },
+            (StateKey::Cpu(machine), _) => self.cpu.restore(machine.into(), None),
+            (StateKey::Ids(machine, slot), state) => {
+                let mut ring = self.ids.get(machine).cloned().unwrap_or_default();
+                match state {
+                    Some(NormalizeState::RecentIds(run)) => ring.restore(run),
+                    _ => ring.runs.retain(|run| slot_of(run.first) != slot),
+                }
+                let ring = (!ring.runs.is_empty()).then_some(ring);
+                self.ids.restore(machine.into(), ring);
+            }
         }
     }
 
     pub(crate) fn machines(&self) -> usize {
         self.ids.len()
+    }
+}
+
+const IDS: &str = "/ids/";
+const CPU: &str = "/cpu";
+
+/// What a state key stands for.
+enum StateKey<'a> {
+    Cpu(&'a str),
+    Ids(&'a str, usize),
+}
+
+fn ids_key(machine: &str, slot: usize) -> String {
+    format!("{machine}{IDS}{slot}")
+}
+
+/// The machine's id; one that could be read as a key of ids gets an ending that no such key has.
+fn cpu_key(machine: &str) -> String {
+    let ending = if machine.contains(IDS) { CPU } else { "" };
+    format!("{machine}{ending}")
+}
+
+/// The inverse of [`ids_key`] and [`cpu_key`].
+fn parse_key(key: &str) -> StateKey<'_> {
+    let Some((machine, slot)) = key.rsplit_once(IDS) else {
+        return StateKey::Cpu(key);
+    };
+    match (slot.parse(), key.strip_suffix(CPU)) {
+        (_, Some(machine)) => StateKey::Cpu(machine),
+        (Ok(slot), None) => StateKey::Ids(machine, slot),
+        (Err(_), None) => StateKey::Cpu(key),
     }
 }
 

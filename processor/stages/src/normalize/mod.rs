@@ -23,7 +23,7 @@ use rollcall_domain::pipeline::{DeadLetter, Partial, Rejection, RollupPartials, 
 use rollcall_domain::snapshot::{Snapshot, SnapshotId};
 use rollcall_domain::time::Timestamp;
 use rollcall_domain::window::Grain;
-use rollcall_domain::{Directory, RejectionReason};
+use rollcall_domain::{Directory, RejectionReason, RollupKey};
 use rollcall_engine::Processor;
 use rollcall_engine::batch::Batch;
 use rollcall_engine::record::{InputRecord, OutputRecord, TopicIndex};
@@ -38,9 +38,11 @@ pub const DEAD_LETTER_RAW_BYTES: usize = 4096;
 pub const PARTIALS_MESSAGE_BYTES: usize = 384 * 1024;
 /// Dead letters for lines of one snapshot; further ones are counted only.
 pub const LINE_LETTERS_PER_SNAPSHOT: usize = 1000;
+/// Bytes of a machine id, user, faculty or application. They are keys, and stand in several messages.
+pub const NAME_BYTES_MAX: usize = 16 * 1024;
 
 const _: () = assert!(
-    PARTIALS_MESSAGE_BYTES < 512 * 1024,
+    PARTIALS_MESSAGE_BYTES + 4 * NAME_BYTES_MAX < 512 * 1024,
     "a batch of partials stays below 512 KiB"
 );
 
@@ -139,6 +141,7 @@ impl NormalizeStage {
         let bare = |rejected| (rejected, Origin::default());
         let ingested_at = Timestamp::from_micros(record.timestamp_us);
         let snapshot = self.decode(record).map_err(bare)?;
+        accept::check_machine(&snapshot).map_err(bare)?;
         let origin = || Origin {
             machine_id: Some(snapshot.machine.id.clone().into_owned()),
             snapshot_id: Some(snapshot.id),
@@ -180,6 +183,7 @@ impl NormalizeStage {
 
     fn emit(&mut self, accepted: &Accepted<'_>, batch: &mut Batch) -> Result<(), Rejected> {
         let observations = &accepted.observations;
+        accept::check_names(observations)?;
         let mut value = Vec::with_capacity(1024 + observations.observations.len() * 128);
         self.encoder
             .encode_observations(observations, &mut value)
@@ -362,13 +366,25 @@ fn invariant(error: impl std::fmt::Display) -> StageError {
     StageError::Invariant(format!("an internal record can't be encoded: {error}"))
 }
 
+/// Bytes of a key's names.
+fn name_bytes(key: &RollupKey<'_>) -> usize {
+    match key {
+        RollupKey::User(name) | RollupKey::Faculty(name) => name.len(),
+        RollupKey::Application {
+            faculty,
+            application,
+            ..
+        } => faculty.len() + application.len(),
+    }
+}
+
 /// Cuts partials into messages of bounded size; always at least one, perhaps empty.
 fn split(partials: Vec<Partial<'static>>) -> Vec<Vec<Partial<'static>>> {
     let mut runs = vec![Vec::new()];
     let mut bytes = 0;
     for partial in partials {
         // The accumulator's heap bytes are an upper bound of what it takes on the wire, but for its fixed part.
-        let size = partial.accumulator.heap_bytes() + 160;
+        let size = partial.accumulator.heap_bytes() + name_bytes(&partial.key) + 192;
         if bytes + size > PARTIALS_MESSAGE_BYTES && bytes > 0 {
             runs.push(Vec::new());
             bytes = 0;

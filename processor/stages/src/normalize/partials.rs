@@ -5,6 +5,7 @@
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use rollcall_domain::ResolvedUser;
 use rollcall_domain::hash::partition_for;
 use rollcall_domain::hll::hash_text;
 use rollcall_domain::observation::SnapshotObservations;
@@ -15,6 +16,67 @@ use rollcall_domain::window::{Grain, Window};
 use std::borrow::Cow;
 
 type Keys = HashMap<String, Accumulator, FixedState>;
+
+/// The distinct names of a snapshot's users, or of their faculties.
+struct Groups<'a> {
+    names: Vec<&'a str>,
+    /// Per user of the snapshot: the index of its name.
+    name_of: Vec<usize>,
+}
+
+impl<'a> Groups<'a> {
+    fn of<'b>(
+        snapshot: &'a SnapshotObservations<'b>,
+        name: impl Fn(&'a ResolvedUser<'b>) -> &'a str,
+    ) -> Self {
+        let mut known = HashMap::<&str, usize, FixedState>::default();
+        let mut names = Vec::new();
+        let index = |user| {
+            let name = name(user);
+            *known.entry(name).or_insert_with(|| {
+                names.push(name);
+                names.len() - 1
+            })
+        };
+        let name_of = snapshot.users.iter().map(index).collect();
+        Self { names, name_of }
+    }
+
+    /// Counts the snapshot once per name, and each process for its name.
+    fn add(
+        &self,
+        keys: &mut Keys,
+        snapshot: &SnapshotObservations<'_>,
+        contribution: &Contribution,
+        applications: &[u64],
+    ) {
+        let mut processes: Vec<_> = snapshot
+            .observations
+            .iter()
+            .zip(applications)
+            .map(|(observation, &application)| {
+                (
+                    self.name_of[observation.user as usize],
+                    observation,
+                    application,
+                )
+            })
+            .collect();
+        processes.sort_by_key(|(name, ..)| *name);
+        let mut processes = processes.into_iter().peekable();
+        for (index, &name) in self.names.iter().enumerate() {
+            let accumulator = keys.entry_ref(name).or_default();
+            accumulator.add_snapshot(contribution);
+            while let Some((_, observation, application)) =
+                processes.next_if(|(name, ..)| *name == index)
+            {
+                let memory = observation.process.memory_usage_bytes;
+                accumulator.add_process(observation.cpu_delta_us, memory);
+                accumulator.applications.insert_hash(application);
+            }
+        }
+    }
+}
 
 /// The contributions of one transaction.
 #[derive(Debug)]
@@ -36,6 +98,8 @@ impl Partials {
     }
 
     /// Counts a snapshot: once per user, once per faculty, once per faculty and application.
+    ///
+    /// Every observation's `user` is an index into the snapshot's users: [`super::accept`] and the decoder see to it.
     pub(crate) fn add(&mut self, snapshot: &SnapshotObservations<'_>) {
         let contribution = Contribution::new(&snapshot.machine.id, snapshot.event_at);
         let applications: Vec<u64> = snapshot
@@ -54,25 +118,10 @@ impl Partials {
         contribution: &Contribution,
         applications: &[u64],
     ) {
+        // A user may stand twice, with two faculties; it still is one contribution.
+        let groups = Groups::of(snapshot, |user| &user.user);
         let keys = self.window(GroupingSet::User, snapshot.event_at);
-        for (index, user) in snapshot.users.iter().enumerate() {
-            // A user may stand twice, with two faculties; it still is one contribution.
-            if snapshot.users[..index]
-                .iter()
-                .any(|before| before.user == user.user)
-            {
-                continue;
-            }
-            let accumulator = keys.entry_ref(&*user.user).or_default();
-            accumulator.add_snapshot(contribution);
-            for (observation, &application) in snapshot.observations.iter().zip(applications) {
-                if snapshot.users[observation.user as usize].user == user.user {
-                    let process = &observation.process;
-                    accumulator.add_process(observation.cpu_delta_us, process.memory_usage_bytes);
-                    accumulator.applications.insert_hash(application);
-                }
-            }
-        }
+        groups.add(keys, snapshot, contribution, applications);
     }
 
     fn add_faculties(
@@ -81,23 +130,12 @@ impl Partials {
         contribution: &Contribution,
         applications: &[u64],
     ) {
+        let groups = Groups::of(snapshot, |user| &user.faculty);
         let keys = self.window(GroupingSet::Faculty, snapshot.event_at);
-        for (index, user) in snapshot.users.iter().enumerate() {
-            let first = !snapshot.users[..index]
-                .iter()
-                .any(|before| before.faculty == user.faculty);
+        groups.add(keys, snapshot, contribution, applications);
+        for user in &snapshot.users {
             let accumulator = keys.entry_ref(&*user.faculty).or_default();
-            if first {
-                accumulator.add_snapshot(contribution);
-            }
             accumulator.users.insert_hash(hash_text(&user.user));
-            for (observation, &application) in snapshot.observations.iter().zip(applications) {
-                if observation.user as usize == index {
-                    let process = &observation.process;
-                    accumulator.add_process(observation.cpu_delta_us, process.memory_usage_bytes);
-                    accumulator.applications.insert_hash(application);
-                }
-            }
         }
     }
 
