@@ -29,6 +29,7 @@ pub mod error;
 pub mod ledger;
 mod machines;
 pub mod migrate;
+mod nodelay;
 pub mod offsets;
 pub mod partitions;
 pub mod progress;

@@ -7,6 +7,7 @@ mod partitions;
 mod questions;
 mod rollups;
 mod schema;
+mod throughput;
 
 use super::*;
 use rollcall_domain::observation::{Observation, SourceOffset, TaskCounts};

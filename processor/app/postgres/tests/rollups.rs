@@ -46,7 +46,7 @@ pub(super) fn replace(
     }
 }
 
-fn merge(key: RollupKey<'static>, window: Window, value: Accumulator) -> PendingRollup {
+pub(super) fn merge(key: RollupKey<'static>, window: Window, value: Accumulator) -> PendingRollup {
     PendingRollup {
         key,
         window,
