@@ -205,7 +205,7 @@ const OFFICE: Preferences = &[
     ("chrome", 8),
     ("excel", 5),
     ("acrobat", 8),
-    ("libreoffice", 10),
+    ("libreoffice", 14),
     ("safari", 6),
     ("firefox", 5),
 ];

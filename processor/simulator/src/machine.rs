@@ -19,6 +19,8 @@ const REMEMBERED_PIDS: usize = 2_048;
 const REUSE: u64 = 60_000;
 /// Chance, in a million, that an ended process stays as a zombie for a while.
 const ZOMBIE: u64 = 40_000;
+/// How often users close something, about.
+const CLOSING_US: i64 = 4 * MINUTE_US;
 /// Longest name that a zombie may have: the kernels keep no more of it.
 const ZOMBIE_NAME: usize = 15;
 
@@ -146,6 +148,7 @@ impl Machine {
         }
         let before = self.now;
         self.now = at;
+        self.close_something(at.micros_since(before));
         self.end_processes();
         self.start_processes(before);
         self.work(before);
@@ -187,6 +190,19 @@ impl Machine {
         let up = self.now.micros_since(self.booted_at);
         let ago = self.random.between(0, span.min(up * 9 / 10));
         self.now.plus_micros(-ago)
+    }
+
+    /// Users close something every few minutes.
+    fn close_something(&mut self, elapsed_us: i64) {
+        let chance = (elapsed_us / (CLOSING_US / MILLION as i64)) as u64;
+        if self.processes.is_empty() || !self.random.chance(chance) {
+            return;
+        }
+        let index = self.random.below(self.processes.len() as u64) as usize;
+        let is_users = |process: &&mut SimulatedProcess| process.ends_at.is_some();
+        if let Some(process) = self.processes[index..].iter_mut().find(is_users) {
+            process.ends_at = Some(self.now);
+        }
     }
 
     fn end_processes(&mut self) {

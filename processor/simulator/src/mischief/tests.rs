@@ -31,7 +31,7 @@ fn the_same_seed_gives_the_same_mischief() {
 
 #[test]
 fn there_is_mischief_of_every_kind() {
-    let shipments: Vec<_> = mischief(30).take(3_000).collect();
+    let shipments: Vec<_> = mischief(60).take(3_000).collect();
     let kinds: BTreeSet<_> = shipments.iter().map(|shipment| shipment.kind).collect();
     assert_eq!(kinds.len(), 7, "{kinds:?}");
     let reasons: BTreeSet<_> = shipments

@@ -1,7 +1,7 @@
 //! Linux: procps' `ps auxww` and `ps -ef`, and records of `/proc`.
 //!
 //! Column widths and forms are those of procps-ng 4 (`src/ps/output.c`): a column that is too wide pushes the next ones
-//! to the right until their own padding has made up for it.
+//! to the right until the padding of one of them has made up for it.
 
 use super::{View, month, owned, text_payload, unix_state};
 use crate::catalogue::Kind;
@@ -56,7 +56,7 @@ impl<'t> Columns<'t> {
     }
 
     fn right(&mut self, width: usize, cell: &str) -> &mut Self {
-        self.pad((self.next + width).saturating_sub(cell.len()));
+        self.pad(self.next + width.saturating_sub(cell.len()));
         self.text.push_str(cell);
         self.next += width + 1;
         self

@@ -240,11 +240,11 @@ mod tests {
         let helper = program("Google Chrome Helper (Renderer)").path;
         let expect = format!(
             "\
-USER             PID  %CPU %MEM      VSZ    RSS   TT  STAT STARTED      TIME COMMAND
-_windowserver    410   9.8  2.2  1900000 190000   ??  Ss   Tue02PM  77:07.41 /System/Library/PrivateFrameworks/SkyLight.framework/Resources/WindowServer -daemon
-root               1   0.0  0.2   180000  18000   ??  Ss    9Nov26  99:12.34 /sbin/launchd
-ada.lovelace   64321   0.0  2.1  1800000 180000   ??  S     8:25AM   0:01.23 {helper} --type=renderer --lang=en-GB --num-raster-threads=4
-ada.lovelace   64400   0.0  0.0    80000   8000 s003  Z    12:30PM   0:00.00 (git)
+USER            PID  %CPU %MEM      VSZ    RSS   TT  STAT STARTED      TIME COMMAND
+_windowserver   410   9.8  2.2  1900000 190000   ??  Ss   Tue02PM  77:07.41 /System/Library/PrivateFrameworks/SkyLight.framework/Resources/WindowServer -daemon
+root              1   0.0  0.2   180000  18000   ??  Ss    9Nov26  99:12.34 /sbin/launchd
+ada.lovelace  64321   0.0  2.1  1800000 180000   ??  S     8:25AM   0:01.23 {helper} --type=renderer --lang=en-GB --num-raster-threads=4
+ada.lovelace  64400   0.0  0.0    80000   8000 s003  Z    12:30PM   0:00.00 (git)
 "
         );
         assert_eq!(text, expect);

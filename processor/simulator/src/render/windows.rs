@@ -348,7 +348,7 @@ Microsoft.AAD.BrokerPlugi      900 Console                    1     34,000 K\r
         let (text, rows) = text(&sample(Form::TasklistVerbose));
         let header = "Image Name                     PID Session Name        Session#    Mem Usage Status          User Name                                              CPU Time Window Title                                                            ";
         let ruler = "========================= ======== ================ =========== ============ =============== ================================================== ============ ========================================================================";
-        let idle = "System Idle Process              0 Services                   0          8 K Unknown         NT AUTHORITY\\SYSTEM                                  123:41:36 N/A                                                                     ";
+        let idle = "System Idle Process              0 Services                   0          8 K Unknown         NT AUTHORITY\\SYSTEM                                   123:41:36 N/A                                                                     ";
         let word = "WINWORD.EXE                  12344 Console                    1    123,456 K Running         UNI\\ada                                                 0:01:01 draft.docx - Word                                                       ";
         let lines: Vec<_> = text.split("\r\n").collect();
         assert_eq!(lines[..4], ["", header, ruler, idle]);
