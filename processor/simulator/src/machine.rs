@@ -164,10 +164,12 @@ impl Machine {
             let start = if kernel { self.booted_at } else { start };
             self.start(program, None, 1, start.min(self.now), None);
         }
+        // Half of what is left is for applications, however many people are logged in.
+        let sessions_until = self.processes.len() + (target - self.processes.len()) / 2;
         for account in 0..self.profile.accounts.len() {
             let since = self.earlier(4 * DAY_US);
             for program in catalogue::session_programs(self.profile.os) {
-                if self.processes.len() < target && self.random.chance(850_000) {
+                if self.processes.len() < sessions_until && self.random.chance(850_000) {
                     self.start(program, Some(account), 1, since, None);
                 }
             }

@@ -22,6 +22,8 @@ mod spoil;
 const STREAM: u64 = 1 << 41;
 /// Shipments of which one may be sent again.
 const HISTORY: usize = 64;
+/// Command output without a word.
+const BLANKS: [&str; 3] = ["", "\n", " \r\n\r\n"];
 /// Bytes of a line that an oversized record is made of.
 const LINE_BYTES: usize = 100 * 1024;
 
@@ -247,7 +249,7 @@ impl Mischief {
                 RejectionReason::KeyMismatch
             }
             7 => {
-                let blank: &str = self.random.pick::<&str>(&["", "\n", " \r\n\r\n"]);
+                let blank = BLANKS[self.random.below(BLANKS.len() as u64) as usize];
                 print(&mut shipment, blank.as_bytes().to_vec());
                 RejectionReason::EmptyOutput
             }

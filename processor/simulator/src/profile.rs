@@ -271,7 +271,7 @@ fn os_version(os: Os, shared: bool, random: &mut Random) -> &'static str {
         (Os::Windows, false) => &["10.0.19045", "10.0.22631", "10.0.26200"],
         (Os::Windows, true) => &["10.0.20348", "10.0.26100"],
     };
-    *random.pick::<&'static str>(versions)
+    versions[random.below(versions.len() as u64) as usize]
 }
 
 fn attributes(index: u32, random: &mut Random) -> BTreeMap<&'static str, String> {

@@ -9,6 +9,9 @@ use rollcall_simulator::{
     Expectation, Fleet, FleetConfig, Kind, Ledger, Mischief, MischiefConfig, Outcome, Truth,
     TruthRow,
 };
+use std::sync::LazyLock;
+
+static RULES: LazyLock<ApplicationRules> = LazyLock::new(ApplicationRules::builtin);
 
 fn fleet(seed: u64) -> Fleet {
     Fleet::new(FleetConfig {
@@ -27,7 +30,6 @@ fn read<T>(
     event_at: Timestamp,
     check: impl FnOnce(Result<Listing<'_>, RejectionReason>) -> T,
 ) -> T {
-    let rules = ApplicationRules::builtin();
     let context = Context {
         os: Some(snapshot.machine.os),
         format: None,
@@ -38,12 +40,12 @@ fn read<T>(
         Payload::CommandOutput(output) => {
             match decode_text(&output.text, output.encoding.as_deref()) {
                 Ok(text) => {
-                    check(parse_text(&text, &context, &rules).map_err(|error| error.reason))
+                    check(parse_text(&text, &context, &RULES).map_err(|error| error.reason))
                 }
                 Err(error) => check(Err(error.reason)),
             }
         }
-        payload => check(Ok(parse_structured(payload, &context, &rules))),
+        payload => check(Ok(parse_structured(payload, &context, &RULES))),
     }
 }
 
