@@ -12,7 +12,7 @@ CREATE FUNCTION analytics.first_snapshot_number(at timestamptz) RETURNS bigint
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN floor(extract(epoch FROM at - timestamptz '1970-01-01 00:00:00+00') / 86400)::bigint << 40;
 COMMENT ON FUNCTION analytics.first_snapshot_number(timestamptz) IS
-    'The smallest snapshot_number of the UTC day that holds this time. Compare snapshot_number with it, so that only the days in question are read: snapshot_number >= analytics.first_snapshot_number(now() - interval ''1 day'').';
+    'The smallest snapshot_number of the UTC day that holds this time. Compare snapshot_number with it, so that only the days in question are read, and in a subquery, so that it is computed once: snapshot_number >= (SELECT analytics.first_snapshot_number(now() - interval ''1 day'')).';
 
 CREATE TABLE rollcall.process_snapshots (
     snapshot_number         bigint NOT NULL,
@@ -38,7 +38,7 @@ CREATE TABLE rollcall.process_snapshots (
 ) PARTITION BY RANGE (snapshot_number);
 CREATE INDEX process_snapshots_machine_event ON rollcall.process_snapshots (machine_key, event_at);
 CREATE INDEX process_snapshots_times ON rollcall.process_snapshots
-    USING brin (event_at, ingested_at) WITH (pages_per_range = 16, autosummarize = on);
+    USING brin (event_at, ingested_at) WITH (pages_per_range = 64);
 
 DO $$
 BEGIN
@@ -88,10 +88,12 @@ CREATE TABLE rollcall.process_observations (
     state                "char",
     created_precision    "char"
 ) PARTITION BY RANGE (snapshot_number);
--- The only index: a snapshot's rows lie side by side, so 16 pages (128 KiB) hold what a lookup by snapshot reads. A
--- B-tree would cost a quarter of the row's own size and half of the rate of COPY.
+-- The only index: a snapshot's rows lie side by side, so a lookup by snapshot reads 64 pages (512 KiB) and the index
+-- itself, which stays small for 100 million rows a day. A B-tree would cost a quarter of the row's own size and half of
+-- the rate of COPY. No autosummarize: under load its requests outrun autovacuum's queue, and the server logs each that
+-- is lost; see rollcall.summarize_details.
 CREATE INDEX process_observations_snapshot ON rollcall.process_observations
-    USING brin (snapshot_number) WITH (pages_per_range = 16, autosummarize = on);
+    USING brin (snapshot_number) WITH (pages_per_range = 64);
 
 COMMENT ON TABLE rollcall.process_observations IS
     'Processes as snapshots show them, one narrow row per process and snapshot: read it through analytics.processes. Partitioned by the day of the snapshot''s ingested_at.';

@@ -132,3 +132,28 @@ END
 $$;
 COMMENT ON FUNCTION rollcall.drop_partitions(text, text, timestamptz) IS
     'Advances the retention horizon to the start of the partition that holds a time, and drops the partitions before it. Returns their names. process_snapshots takes process_observations with it.';
+
+CREATE FUNCTION rollcall.summarize_details() RETURNS bigint
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    summarized bigint := 0;
+    index_id regclass;
+BEGIN
+    FOR index_id IN
+        SELECT i.indexrelid::regclass
+        FROM pg_inherits AS h
+        JOIN pg_index AS i ON i.indrelid = h.inhrelid
+        JOIN pg_class AS c ON c.oid = i.indexrelid
+        JOIN pg_am AS a ON a.oid = c.relam AND a.amname = 'brin'
+        WHERE h.inhparent IN ('rollcall.process_snapshots'::regclass, 'rollcall.process_observations'::regclass)
+        ORDER BY c.relname
+    LOOP
+        summarized := summarized + brin_summarize_new_values(index_id);
+    END LOOP;
+    RETURN summarized;
+END
+$$;
+COMMENT ON FUNCTION rollcall.summarize_details() IS
+    'Summarizes what was added to the details since the last time, so that a look-up by snapshot or time reads only what it must. SINK runs it every minute; it hinders neither readers nor writers. Returns how many page ranges were new.';

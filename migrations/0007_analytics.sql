@@ -31,7 +31,7 @@ SELECT
 FROM rollcall.process_snapshots AS s
 JOIN rollcall.machines AS m USING (machine_key);
 COMMENT ON VIEW analytics.snapshots IS
-    'Accepted snapshots, one row each. For large tables, bound snapshot_number with analytics.first_snapshot_number.';
+    'Accepted snapshots, one row each. For large tables, bound snapshot_number with (SELECT analytics.first_snapshot_number(time)).';
 
 CREATE VIEW analytics.processes AS
 SELECT
@@ -76,7 +76,7 @@ JOIN rollcall.command_lines AS c USING (command_line_key)
 JOIN rollcall.applications AS a USING (application_key)
 JOIN rollcall.owners AS w USING (owner_key);
 COMMENT ON VIEW analytics.processes IS
-    'Processes as snapshots show them, one wide row per process and snapshot. For large tables, bound snapshot_number with analytics.first_snapshot_number.';
+    'Processes as snapshots show them, one wide row per process and snapshot. For large tables, bound snapshot_number with (SELECT analytics.first_snapshot_number(time)).';
 
 CREATE VIEW analytics.user_rollups AS
 SELECT

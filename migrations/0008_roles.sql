@@ -72,7 +72,7 @@ BEGIN
             rollcall.sink_offsets, rollcall.rollup_progress, rollcall.ledger, rollcall.retention_horizon TO rollcall_sink;
         GRANT USAGE ON SEQUENCE rollcall.snapshot_numbers TO rollcall_sink;
         GRANT EXECUTE ON FUNCTION rollcall.text_hash(text[]), rollcall.create_partition(text, text, timestamptz),
-            rollcall.drop_partitions(text, text, timestamptz) TO rollcall_sink;
+            rollcall.drop_partitions(text, text, timestamptz), rollcall.summarize_details() TO rollcall_sink;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rollcall_reader') THEN
         GRANT USAGE ON SCHEMA analytics TO rollcall_reader;

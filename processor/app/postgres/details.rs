@@ -240,9 +240,9 @@ fn output_text<'a>(output: &'a CommandOutput<'_>) -> Cow<'a, str> {
     }
 }
 
-/// The number of the snapshot with this sequence number.
-fn snapshot_number(ingested_at: Timestamp, sequence: i64) -> i64 {
-    stored_time(ingested_at).day() << SEQUENCE_BITS | sequence
+/// The smallest number of a snapshot of this time's day.
+pub(crate) fn first_snapshot_number(ingested_at: Timestamp) -> i64 {
+    stored_time(ingested_at).day() << SEQUENCE_BITS
 }
 
 /// The rest of the block of sequence numbers that this connection has drawn.
@@ -283,7 +283,7 @@ impl SnapshotNumbers {
         };
         Ok(snapshots
             .iter()
-            .map(|snapshot| snapshot_number(snapshot.ingested_at, sequence()))
+            .map(|snapshot| first_snapshot_number(snapshot.ingested_at) | sequence())
             .collect())
     }
 }

@@ -53,7 +53,7 @@ pub use error::{ErrorClass, PostgresError};
 pub use ledger::LedgerDifference;
 pub use migrate::{migrate, pending_migrations};
 pub use offsets::{FlushError, OffsetAdvance, TopicPartition};
-pub use partitions::create_partitions_ahead;
+pub use partitions::{create_partitions_ahead, summarize_details};
 pub use progress::{StoredProgress, read_progress};
 pub use retention::{RetentionOutcome, RetentionPolicy, enforce_retention};
 pub use rollups::{RollupsFlushed, flush_rollups};

@@ -134,6 +134,18 @@ pub async fn create_partitions_ahead(
     Ok(())
 }
 
+/// Summarizes what was added to the details' BRIN indexes since the last time; to be called every minute or so. Until
+/// then, look-ups by snapshot read all that was added. Returns how many page ranges were new.
+///
+/// # Errors
+/// If the database fails.
+pub async fn summarize_details(session: &mut Session) -> Result<i64, PostgresError> {
+    sqlx::query_scalar("SELECT rollcall.summarize_details()")
+        .fetch_one(&mut session.connection)
+        .await
+        .doing("summarize the details' indexes")
+}
+
 async fn create_partition(
     session: &mut Session,
     table: TimeTable,

@@ -145,7 +145,10 @@ pub(crate) fn upsert_pending(set: GroupingSet) -> String {
     )
 }
 
-/// Reads and locks the rows of some keys: parameters are the key columns' arrays, grains and window starts.
+/// Reads the rows of some keys: parameters are the key columns' arrays, grains and window starts.
+///
+/// Without a lock: all of a key's updates come through one topic partition, whose offset the flush has locked already.
+/// Locking each row would write it once more.
 ///
 /// One index look-up per key, in the one partition that can hold it: `LIMIT` keeps the planner from joining.
 pub(crate) fn select_existing(set: GroupingSet) -> String {
@@ -161,7 +164,7 @@ pub(crate) fn select_existing(set: GroupingSet) -> String {
         .collect();
     format!(
         "SELECT k.place, {values} FROM unnest({arrays}) WITH ORDINALITY AS k({keys}, grain, window_start, place), \
-         LATERAL (SELECT * FROM rollcall.{table} AS r WHERE {conditions} LIMIT 1 FOR UPDATE) AS existing",
+         LATERAL (SELECT * FROM rollcall.{table} AS r WHERE {conditions} LIMIT 1) AS existing",
         values = value_columns(set).join(", "),
         arrays = arrays.join(", "),
         keys = keys.join(", "),

@@ -1,7 +1,7 @@
 //! Rollups: one flush of one grouping set's pending rows, in one transaction with offsets and progress.
 //!
-//! Invariants: keys are unique and sorted, so two flushes lock rows in one order; a merge reads its row under lock and
-//! writes the sum; what the retention horizon has passed is counted, never written as a total; the stored progress
+//! Invariants: keys are unique and sorted; a key's updates all come through one topic partition, so the offset that the
+//! flush has locked guards its row too, and a merge can read it, add and write it back; what the retention horizon has passed is counted, never written as a total; the stored progress
 //! describes the stored rows exactly.
 
 use super::connect::{Session, SinkConnection};
