@@ -1,7 +1,9 @@
-//! `rollcall bootstrap`: topics and schemas.
+//! `rollcall bootstrap`: topics, schemas and migrations.
 
 use super::settings::Settings;
 use crate::kafka::admin::Admin;
+use crate::postgres::{Session, create_partitions_ahead, migrate, pending_migrations};
+use rollcall_domain::Timestamp;
 
 /// Makes what is missing, checks what is there.
 pub(crate) fn bootstrap(settings: &Settings) -> anyhow::Result<()> {
@@ -23,7 +25,26 @@ pub(crate) fn bootstrap(settings: &Settings) -> anyhow::Result<()> {
     }
     shared.registry.register_all()?;
     println!("schemas: registered at {}", settings.registry_url);
+    if settings.database_url.is_none() {
+        println!("database: left alone, for no --database-url or DATABASE_URL is given");
+        return Ok(());
+    }
+    match runtime.block_on(migrate_database(settings))? {
+        0 => println!("database: up to date"),
+        count => println!("database: {count} migrations applied"),
+    }
     Ok(())
+}
+
+/// Applies what is missing, and makes partitions for today and the next time. How many migrations were applied.
+async fn migrate_database(settings: &Settings) -> anyhow::Result<usize> {
+    let mut session = Session::connect(&settings.postgres("rollcall bootstrap")?).await?;
+    let pending = pending_migrations(&mut session).await?.len();
+    migrate(&mut session).await?;
+    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
+    create_partitions_ahead(&mut session, now).await?;
+    session.close().await;
+    Ok(pending)
 }
 
 /// A new topic takes a moment to show in every broker's metadata.

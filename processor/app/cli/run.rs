@@ -1,9 +1,11 @@
 //! `rollcall run`: stages until Ctrl-C or SIGTERM, then drain, commit, leave, exit 0.
 
-use super::settings::Settings;
+use super::settings::{Settings, SettingsError};
+use crate::driver::sink::{SinkConfig, run_sink};
 use crate::driver::{Control, NormalizeKind, RollupKind, Shared, Signal, StageKind, run_stage};
 use crate::kafka::admin::{Admin, AdminError, MAX_OBSERVATIONS_BYTES};
 use crate::kafka::directory::SharedDirectory;
+use crate::postgres::RetentionPolicy;
 use rollcall_domain::rollup::GroupingSet;
 use rollcall_domain::time::{DAY_US, MINUTE_US};
 use rollcall_engine::task::TaskConfig;
@@ -23,7 +25,7 @@ pub(crate) struct RunArgs {
         long,
         value_enum,
         value_delimiter = ',',
-        default_value = "normalize,rollup"
+        default_value = "normalize,rollup,sink"
     )]
     stages: Vec<StageName>,
     /// Milliseconds that input of NORMALIZE waits for its commit, at most
@@ -40,6 +42,23 @@ pub(crate) struct RunArgs {
         default_value_t = 2000
     )]
     rollup_commit_interval_ms: u32,
+    /// Milliseconds that details and dead letters wait for the next flush to PostgreSQL, at most
+    #[arg(
+        long,
+        env = "ROLLCALL_DETAILS_FLUSH_INTERVAL_MS",
+        default_value_t = 500
+    )]
+    details_flush_interval_ms: u32,
+    /// Milliseconds for which rollups are coalesced before they are written to PostgreSQL
+    #[arg(
+        long,
+        env = "ROLLCALL_ROLLUPS_FLUSH_INTERVAL_MS",
+        default_value_t = 3000
+    )]
+    rollups_flush_interval_ms: u32,
+    /// Connections that copy details side by side
+    #[arg(long, env = "ROLLCALL_DETAILS_LANES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    details_lanes: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
@@ -48,12 +67,18 @@ enum StageName {
     Normalize,
     /// Partial rollups to windows.
     Rollup,
+    /// Everything to PostgreSQL.
+    Sink,
 }
 
 /// Runs the stages.
 pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     super::init_logging(&arguments.settings.log_level)?;
     let shared = arguments.settings.shared()?;
+    let sink = match arguments.stages.contains(&StageName::Sink) {
+        true => Some(sink_config(arguments)?),
+        false => None,
+    };
     let stop = Control::new();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
@@ -78,6 +103,10 @@ pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
             let kind = Arc::new(rollup_kind(arguments, &shared));
             let (shared, stop) = (&shared, &stop);
             threads.push(scope.spawn(move || run_stage(&kind, shared, stop)));
+        }
+        if let Some(sink) = &sink {
+            let (shared, stop) = (&shared, &stop);
+            threads.push(scope.spawn(move || run_sink(sink, shared, stop)));
         }
         for thread in threads {
             let ended = thread
@@ -108,7 +137,7 @@ async fn await_topics(shared: &Shared, stop: &Control) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-/// The first signal drains, the second abandons.
+/// The first signal drains, the second abandons, the third ends the process.
 async fn await_signal(stop: Control) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
@@ -128,6 +157,12 @@ async fn await_signal(stop: Control) {
         tracing::info!(?how, "stopping");
         stop.send(how);
     }
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    tracing::warn!("ending without waiting for anything, which loses nothing");
+    std::process::exit(1);
 }
 
 fn task_config(commit_interval_ms: u32) -> TaskConfig {
@@ -173,6 +208,17 @@ fn rollup_kind(arguments: &RunArgs, shared: &Shared) -> RollupKind {
         task: task_config(arguments.rollup_commit_interval_ms),
         partitions: shared.partitions,
     }
+}
+
+fn sink_config(arguments: &RunArgs) -> Result<SinkConfig, SettingsError> {
+    let interval = |ms: u32| Duration::from_millis(u64::from(ms));
+    Ok(SinkConfig {
+        postgres: arguments.settings.postgres("rollcall sink")?,
+        details_interval: interval(arguments.details_flush_interval_ms),
+        rollups_interval: interval(arguments.rollups_flush_interval_ms),
+        details_lanes: arguments.details_lanes,
+        retention: RetentionPolicy::default(),
+    })
 }
 
 /// The compiler's check that kinds may be shared between threads.

@@ -4,6 +4,7 @@ use crate::driver::{Shared, StatusBoard};
 use crate::kafka::KafkaSettings;
 use crate::kafka::admin::TopicOptions;
 use crate::kafka::registry::Registry;
+use crate::postgres::PostgresSettings;
 use rollcall_stages::layout::Partitions;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,6 +37,9 @@ pub(crate) struct Settings {
         default_value = "http://127.0.0.1:8081"
     )]
     pub(crate) registry_url: String,
+    /// PostgreSQL's address: postgres://user:password@host:port/database
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub(crate) database_url: Option<String>,
     /// Id of the deployment: part of transactional ids and group names
     #[arg(long, env = "ROLLCALL_DEPLOYMENT", default_value = "rollcall")]
     pub(crate) deployment: String,
@@ -160,6 +164,25 @@ impl Settings {
             raw_retention: WEEK,
             derived_retention: WEEK,
         })
+    }
+
+    /// How to reach PostgreSQL, for connections of this name.
+    pub(crate) fn postgres(
+        &self,
+        application_name: &str,
+    ) -> Result<PostgresSettings, SettingsError> {
+        let url = self.database_url.as_deref().unwrap_or_default();
+        if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
+            return Err(SettingsError {
+                key: "database-url",
+                // It may hold a password.
+                value: if url.is_empty() { "" } else { "(hidden)" }.to_owned(),
+                allowed:
+                    "postgres://user:password@host:port/database, by --database-url or DATABASE_URL"
+                        .to_owned(),
+            });
+        }
+        Ok(PostgresSettings::new(url, application_name))
     }
 
     /// What all threads share. Must not be called on an async thread.

@@ -26,11 +26,22 @@ impl Backoff {
         self.next = FIRST;
     }
 
-    /// Waits between half of the present step and the whole, then doubles it; returns early on a signal.
-    pub(crate) fn wait(&mut self, control: &Control) {
+    /// How long to wait now: between half of the present step and the whole; the next step is twice as long.
+    fn next(&mut self) -> Duration {
         let jitter = (uuid::Uuid::new_v4().as_u128() & 0xffff) as f64 / f64::from(0xffff);
-        let mut left = self.next.mul_f64(0.5 + 0.5 * jitter);
+        let wait = self.next.mul_f64(0.5 + 0.5 * jitter);
         self.next = (self.next * 2).min(LONGEST);
+        wait
+    }
+
+    /// The same in microseconds, for those who do something else meanwhile.
+    pub(crate) fn next_us(&mut self) -> i64 {
+        self.next().as_micros() as i64
+    }
+
+    /// Waits; returns early on a signal.
+    pub(crate) fn wait(&mut self, control: &Control) {
+        let mut left = self.next();
         while !left.is_zero() && control.signal() == Signal::Run {
             let step = left.min(STEP);
             std::thread::sleep(step);

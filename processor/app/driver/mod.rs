@@ -1,13 +1,14 @@
 //! Runs stages: who runs what comes from the group, what to do from the engine, how from `kafka`.
 //!
 //! A stage has one thread that is a member of its group, and one thread per task: transaction calls block, and a
-//! task that waits (for a broker, a registry, a restore) holds up no other.
+//! task that waits (for a broker, a registry, a restore) holds up no other. SINK is another matter: see [`sink`].
 //!
 //! Must not know: Kafka's client library, SQL, what a record means.
 
 mod backoff;
 mod control;
 mod kinds;
+pub mod sink;
 mod stage_thread;
 mod status;
 mod task_thread;

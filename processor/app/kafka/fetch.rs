@@ -8,10 +8,13 @@ use rdkafka::{Offset, TopicPartitionList};
 use rollcall_codec::wire::VALUE_SCHEMA_ID_HEADER;
 use std::time::Duration;
 
+/// A message that the client holds for us, for code that must not know the client library: see [`Incoming::of`].
+pub type Fetched<'a> = BorrowedMessage<'a>;
+
 /// What a poll gave.
 pub enum Polled<'a> {
     /// A record.
-    Record(BorrowedMessage<'a>),
+    Record(Fetched<'a>),
     /// Nothing within the time.
     Nothing,
     /// The offset that was asked for is not in the log.
@@ -133,7 +136,7 @@ pub struct Incoming<'a> {
 impl<'a> Incoming<'a> {
     /// A message's parts.
     #[must_use]
-    pub fn of(message: &'a BorrowedMessage<'_>) -> Self {
+    pub fn of(message: &'a Fetched<'_>) -> Self {
         let header = |headers: &'a rdkafka::message::BorrowedHeaders| {
             headers
                 .iter()

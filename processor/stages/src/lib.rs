@@ -20,4 +20,5 @@ mod task_state;
 pub use normalize::{NormalizeConfig, NormalizeStage};
 pub use picture::topology;
 pub use rollup::{RollupConfig, RollupStage};
+pub use schemas::Reader;
 pub use stage::{SchemaLookup, Stage, StageError};

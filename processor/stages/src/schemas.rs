@@ -1,32 +1,58 @@
 //! Reading values whose writer's schema may have to be learnt first.
+//!
+//! For each value: [`Reader::needed`]; what it names, the shell asks the registry for and tells
+//! [`Reader::learn`]; then [`Reader::read`].
 
 use crate::stage::SchemaLookup;
-use rollcall_codec::{DecodeError, Message, SchemaCache, SchemaRef, wire};
+use rollcall_codec::{
+    DecodeError, IncompatibleSchema, Message, SchemaCache, SchemaEntry, SchemaRef, wire,
+};
 
 /// The schemas of one topic's values.
 #[derive(Debug)]
-pub(crate) struct Reader<M: Message>(SchemaCache<M>);
+pub struct Reader<M: Message>(SchemaCache<M>);
 
 impl<M: Message> Reader<M> {
-    pub(crate) fn new() -> Self {
+    /// Knows no schema yet.
+    #[must_use]
+    pub fn new() -> Self {
         Self(SchemaCache::default())
     }
 
     /// The schema that must be learnt before `value` can be read.
-    pub(crate) fn needed(&self, value: Option<&[u8]>, header: Option<&[u8]>) -> Option<SchemaRef> {
+    #[must_use]
+    pub fn needed(&self, value: Option<&[u8]>, header: Option<&[u8]>) -> Option<SchemaRef> {
         let (schema, _) = wire::split(value.unwrap_or_default(), header).ok()?;
         self.0.get(schema).is_none().then_some(schema)
     }
 
-    pub(crate) fn learn(&mut self, schema: SchemaRef, lookup: &SchemaLookup) {
+    /// Learns what the registry says of a schema.
+    pub fn learn(&mut self, schema: SchemaRef, lookup: &SchemaLookup) {
         match lookup {
             SchemaLookup::Known(json) => self.0.insert(schema, json),
             SchemaLookup::Unknown => self.0.insert_unknown(schema),
         };
     }
 
+    /// Why no value with this value's schema can be read; `None` for schemas that can, or are not known.
+    #[must_use]
+    pub fn incompatible(
+        &self,
+        value: Option<&[u8]>,
+        header: Option<&[u8]>,
+    ) -> Option<&IncompatibleSchema> {
+        let (schema, _) = wire::split(value.unwrap_or_default(), header).ok()?;
+        match self.0.get(schema)? {
+            SchemaEntry::Incompatible(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Reads a value. A schema that was not learnt counts as unknown.
-    pub(crate) fn read<'a>(
+    ///
+    /// # Errors
+    /// If the value is not of the wire format, its schema unknown or incompatible, or its datum damaged.
+    pub fn read<'a>(
         &self,
         value: Option<&'a [u8]>,
         header: Option<&[u8]>,
@@ -36,5 +62,11 @@ impl<M: Message> Reader<M> {
             Some(entry) => entry.decode(schema, datum),
             None => Err(DecodeError::UnknownSchema(schema)),
         }
+    }
+}
+
+impl<M: Message> Default for Reader<M> {
+    fn default() -> Self {
+        Self::new()
     }
 }

@@ -1,0 +1,248 @@
+//! The lanes that copy messages into tables as they are: details and dead letters.
+//!
+//! What they hold stays in the consumer's memory until it is flushed; it is decoded in place then.
+
+use super::lane::{Flushed, Lane, report_unreadable};
+use super::places::{Place, Places};
+use crate::kafka::fetch::{Fetched, Incoming};
+use crate::postgres::{
+    DeadLetterBatch, DetailsBatch, FlushError, OffsetAdvance, SinkConnection, flush_dead_letters,
+    flush_details,
+};
+use rollcall_codec::{IncompatibleSchema, Message, SchemaRef, messages};
+use rollcall_domain::Timestamp;
+use rollcall_engine::record::TopicIndex;
+use rollcall_stages::layout::{self, TopicLayout};
+use rollcall_stages::{Reader, SchemaLookup};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What such a lane copies.
+pub(super) trait CopyKind {
+    /// The lane's name.
+    const NAME: &'static str;
+    /// The topic that it reads.
+    const TOPIC: TopicLayout;
+    /// Bytes of values that are enough for one flush.
+    const FULL_BYTES: usize;
+    /// Messages that are enough for one flush.
+    const FULL_MESSAGES: usize;
+    /// What the topic holds.
+    type Message: Message;
+
+    /// Writes a batch per partition, all of them or none.
+    async fn flush(
+        connection: &mut SinkConnection,
+        batches: &[Batch<'_, '_, Self::Message>],
+    ) -> Result<Flushed, FlushError>;
+}
+
+/// What a flush holds of one partition.
+pub(super) struct Batch<'a, 'm, M: Message> {
+    place: Place,
+    advance: OffsetAdvance<'a>,
+    values: Vec<M::Value<'m>>,
+}
+
+/// Observations.
+pub(super) enum Details {}
+
+impl CopyKind for Details {
+    const NAME: &'static str = "sink-details";
+    const TOPIC: TopicLayout = layout::OBSERVATIONS;
+    /// Some 100,000 processes.
+    const FULL_BYTES: usize = 8 << 20;
+    const FULL_MESSAGES: usize = 4_000;
+    type Message = messages::SnapshotObservations;
+
+    async fn flush(
+        connection: &mut SinkConnection,
+        batches: &[Batch<'_, '_, Self::Message>],
+    ) -> Result<Flushed, FlushError> {
+        let batches: Vec<DetailsBatch<'_>> = batches
+            .iter()
+            .map(|batch| DetailsBatch {
+                advance: batch.advance,
+                snapshots: &batch.values,
+            })
+            .collect();
+        let latest = batches.iter().flat_map(|batch| batch.snapshots);
+        let reached_us = latest.map(|s| Timestamp::as_micros(s.ingested_at)).max();
+        let flushed = flush_details(connection, &batches).await?;
+        Ok(Flushed {
+            rows: flushed.observations,
+            expired: flushed.snapshots_expired,
+            machines_moved: flushed.machines_moved,
+            differences: flushed.differences,
+            reached_us,
+            ..Flushed::default()
+        })
+    }
+}
+
+/// Dead letters.
+pub(super) enum DeadLetters {}
+
+impl CopyKind for DeadLetters {
+    const NAME: &'static str = "sink-dead-letters";
+    const TOPIC: TopicLayout = layout::DEAD_LETTERS;
+    const FULL_BYTES: usize = 4 << 20;
+    const FULL_MESSAGES: usize = 10_000;
+    type Message = messages::DeadLetter;
+
+    async fn flush(
+        connection: &mut SinkConnection,
+        batches: &[Batch<'_, '_, Self::Message>],
+    ) -> Result<Flushed, FlushError> {
+        let batches: Vec<DeadLetterBatch<'_>> = batches
+            .iter()
+            .map(|batch| DeadLetterBatch {
+                advance: batch.advance,
+                letters: &batch.values,
+            })
+            .collect();
+        let latest = batches.iter().flat_map(|batch| batch.letters);
+        let reached_us = latest.map(|l| Timestamp::as_micros(l.ingested_at)).max();
+        let flushed = flush_dead_letters(connection, &batches).await?;
+        Ok(Flushed {
+            rows: flushed.rows,
+            expired: flushed.expired,
+            reached_us,
+            ..Flushed::default()
+        })
+    }
+}
+
+/// See the module.
+pub(super) struct CopyLane<'f, K: CopyKind> {
+    interval: Duration,
+    reader: Reader<K::Message>,
+    held: BTreeMap<i32, Vec<Fetched<'f>>>,
+    messages: usize,
+    bytes: usize,
+}
+
+impl<'f, K: CopyKind> CopyLane<'f, K> {
+    /// Holds nothing yet.
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            reader: Reader::new(),
+            held: BTreeMap::new(),
+            messages: 0,
+            bytes: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.held.clear();
+        self.messages = 0;
+        self.bytes = 0;
+    }
+
+    /// What is held of the claimed places, decoded.
+    fn batches<'a, 'm>(&'m self, places: &'a Places) -> Vec<Batch<'a, 'm, K::Message>> {
+        let mut batches = Vec::with_capacity(self.held.len());
+        for (&partition, held) in &self.held {
+            let place = (K::TOPIC.index, partition);
+            let end = held.last().map(|message| Incoming::of(message).offset + 1);
+            let Some(advance) = end.and_then(|end| places.advance(place, end)) else {
+                continue;
+            };
+            batches.push(Batch {
+                place,
+                advance,
+                values: self.decode(partition, held),
+            });
+        }
+        batches
+    }
+
+    fn decode<'m>(
+        &self,
+        partition: i32,
+        held: &'m [Fetched<'f>],
+    ) -> Vec<<K::Message as Message>::Value<'m>> {
+        let mut values = Vec::with_capacity(held.len());
+        for message in held {
+            let incoming = Incoming::of(message);
+            match self.reader.read(incoming.value, incoming.schema_header) {
+                Ok(value) => values.push(value),
+                Err(error) => report_unreadable(K::NAME, partition, incoming.offset, &error),
+            }
+        }
+        values
+    }
+}
+
+impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
+    const NAME: &'static str = K::NAME;
+
+    fn topics(&self) -> Vec<TopicLayout> {
+        vec![K::TOPIC]
+    }
+
+    fn label(&self, _topic: TopicIndex) -> &'static str {
+        K::NAME
+    }
+
+    fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    fn schema_needed(&self, incoming: &Incoming<'_>) -> Option<SchemaRef> {
+        self.reader.needed(incoming.value, incoming.schema_header)
+    }
+
+    fn learn_schema(&mut self, schema: SchemaRef, lookup: &SchemaLookup) {
+        self.reader.learn(schema, lookup);
+    }
+
+    fn incompatible(&self, incoming: &Incoming<'_>) -> Option<&IncompatibleSchema> {
+        self.reader
+            .incompatible(incoming.value, incoming.schema_header)
+    }
+
+    fn take(&mut self, _topic: TopicIndex, message: Fetched<'f>) {
+        let incoming = Incoming::of(&message);
+        self.messages += 1;
+        self.bytes += incoming.value.map_or(0, <[u8]>::len);
+        let partition = incoming.partition;
+        self.held.entry(partition).or_default().push(message);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.messages == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes >= K::FULL_BYTES || self.messages >= K::FULL_MESSAGES
+    }
+
+    fn forget(&mut self, (_, partition): Place) {
+        for message in self.held.remove(&partition).unwrap_or_default() {
+            self.messages -= 1;
+            self.bytes -= Incoming::of(&message).value.map_or(0, <[u8]>::len);
+        }
+    }
+
+    async fn flush(
+        &mut self,
+        connection: &mut SinkConnection,
+        places: &mut Places,
+    ) -> Result<Flushed, FlushError> {
+        let batches = self.batches(places);
+        let mut flushed = K::flush(connection, &batches).await?;
+        let stored: Vec<(Place, i64)> = batches
+            .iter()
+            .map(|batch| (batch.place, batch.advance.to_offset))
+            .collect();
+        drop(batches);
+        for (place, next_offset) in stored {
+            places.stored(place, next_offset);
+        }
+        flushed.messages = self.messages as u64;
+        self.clear();
+        Ok(flushed)
+    }
+}
