@@ -133,6 +133,9 @@ impl Services {
                 let incoming = Incoming::of(&message);
                 records.push(Record {
                     partition: incoming.partition,
+                    offset: incoming.offset,
+                    timestamp_us: incoming.timestamp_us,
+                    key: incoming.key.map(<[u8]>::to_vec),
                     value: incoming.value.map(<[u8]>::to_vec),
                 });
             }
@@ -150,6 +153,9 @@ impl Services {
 /// One record of a topic.
 pub struct Record {
     pub partition: i32,
+    pub offset: i64,
+    pub timestamp_us: i64,
+    pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
 }
 

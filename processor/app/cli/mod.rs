@@ -6,6 +6,8 @@ mod bootstrap;
 mod normalize;
 mod run;
 mod settings;
+mod signals;
+mod simulate;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -26,6 +28,8 @@ enum Command {
     Bootstrap(settings::Settings),
     /// Run stages until Ctrl-C
     Run(run::RunArgs),
+    /// Send the snapshots of a simulated fleet to Kafka
+    Simulate(simulate::SimulateArgs),
     /// Print the pipeline as the code has it
     Topology {
         /// How to print it
@@ -53,6 +57,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Bootstrap(settings) => bootstrap::bootstrap(&settings),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Normalize(arguments) => return normalize::normalize(&arguments),
         Command::Topology { format } => {
             let topology = rollcall_stages::topology(rollcall_stages::layout::Partitions {

@@ -138,7 +138,7 @@ async fn await_topics(shared: &Shared, stop: &Control) -> anyhow::Result<bool> {
 }
 
 /// The first signal drains, the second abandons, the third ends the process.
-async fn await_signal(stop: Control) {
+pub(super) async fn await_signal(stop: Control) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) = (
         signal(SignalKind::interrupt()),

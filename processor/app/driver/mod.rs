@@ -13,6 +13,7 @@ mod stage_thread;
 mod status;
 mod task_thread;
 
+pub(crate) use backoff::Backoff;
 pub use control::{Control, Signal};
 pub use kinds::{NormalizeKind, RollupKind, StageKind};
 pub use stage_thread::run_stage;
@@ -50,7 +51,7 @@ impl Shared {
     clippy::disallowed_methods,
     reason = "the shell owns the clock that it hands to the engine"
 )]
-fn elapsed_us() -> i64 {
+pub(crate) fn elapsed_us() -> i64 {
     use std::sync::LazyLock;
     use std::time::Instant;
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -166,9 +166,19 @@ impl Registry {
     /// # Errors
     /// If the registry is away or lacks one.
     pub fn schema_ids(&self) -> Result<SchemaIds, RegistryError> {
+        self.schema_ids_of(&RecordType::ALL)
+    }
+
+    /// The ids of these schemas of ours, for those who write nothing else.
+    ///
+    /// # Errors
+    /// If the registry is away or lacks one.
+    pub fn schema_ids_of(&self, records: &[RecordType]) -> Result<SchemaIds, RegistryError> {
         let mut ids = SchemaIds::default();
         for (topic, record) in SUBJECTS {
-            ids = ids.with(record, self.latest(&topic)?.id);
+            if records.contains(&record) {
+                ids = ids.with(record, self.latest(&topic)?.id);
+            }
         }
         Ok(ids)
     }

@@ -92,7 +92,9 @@ impl Fleet {
         let machine = |index: u32| {
             let mut random = Random::new(config.seed, u64::from(index));
             let profile = MachineProfile::draw(index, &setting, &mut random);
-            let identities = mix(config.seed ^ mix(u64::from(index) + 1));
+            // With the start in it, a fleet that is simulated again says something new, with ids of its own.
+            let start = config.start.as_micros() as u64;
+            let identities = mix(config.seed ^ mix(u64::from(index) + 1) ^ mix(start));
             Machine::new(profile, config.start, random, identities)
         };
         let machines = (0..config.machines).map(machine).collect();
@@ -260,6 +262,19 @@ impl FleetStream {
         Some((self.fleet.config.start.plus_micros(after), turn as usize))
     }
 
+    /// Like `next`, but asks whose turn it is at the true time `at`, due or not: for load beyond real time.
+    /// Times must not go back.
+    pub fn next_at(&mut self, at: Timestamp) -> Option<Scheduled> {
+        let (_, machine_index) = self.due()?;
+        self.asked += 1;
+        let simulated = self.fleet.snapshot(machine_index, at);
+        Some(Scheduled {
+            at,
+            machine_index,
+            simulated,
+        })
+    }
+
     /// The fleet.
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
@@ -276,13 +291,7 @@ impl Iterator for FleetStream {
     type Item = Scheduled;
 
     fn next(&mut self) -> Option<Scheduled> {
-        let (at, machine_index) = self.due()?;
-        self.asked += 1;
-        let simulated = self.fleet.snapshot(machine_index, at);
-        Some(Scheduled {
-            at,
-            machine_index,
-            simulated,
-        })
+        let (at, _) = self.due()?;
+        self.next_at(at)
     }
 }

@@ -26,6 +26,8 @@ const HISTORY: usize = 64;
 const BLANKS: [&str; 3] = ["", "\n", " \r\n\r\n"];
 /// Bytes of a line that an oversized record is made of.
 const LINE_BYTES: usize = 100 * 1024;
+/// Command output that fits into a message of 4 MiB, while it and its command lines together don't.
+const OVERSIZED_BYTES: usize = 5 * 512 * 1024;
 
 /// How much mischief there is. Shares are 0 to 1, of snapshots unless said otherwise.
 #[derive(Clone, Debug)]
@@ -67,6 +69,24 @@ impl Default for MischiefConfig {
 }
 
 impl MischiefConfig {
+    /// Mischief of every kind, so that about this share (0 to 1) of snapshots is touched by some, and half that share
+    /// of the machines that may have fast clocks.
+    #[must_use]
+    pub fn of_share(seed: u64, share: f64) -> Self {
+        let part = share * 0.19;
+        Self {
+            seed,
+            repeated: part,
+            late: part,
+            ancient: share * 0.05,
+            out_of_order: part,
+            bad_lines: part,
+            poison: part,
+            fast_clocks: share * 0.5,
+            oversized_bytes: if share > 0.0 { OVERSIZED_BYTES } else { 0 },
+        }
+    }
+
     /// No mischief at all: the fleet's snapshots as they are.
     #[must_use]
     pub fn none() -> Self {
@@ -136,6 +156,24 @@ impl Mischief {
         match self.queue.front() {
             Some(shipment) => Some(shipment.at),
             None => self.stream.due().map(|(at, _)| at),
+        }
+    }
+
+    /// Like `next`, but a machine that is asked is asked at the true time `at`, due or not. Times must not go back.
+    pub fn next_at(&mut self, at: Timestamp) -> Option<Shipment> {
+        self.next_of(|stream| stream.next_at(at))
+    }
+
+    fn next_of(
+        &mut self,
+        mut turn: impl FnMut(&mut FleetStream) -> Option<Scheduled>,
+    ) -> Option<Shipment> {
+        loop {
+            if let Some(shipment) = self.queue.pop_front() {
+                return Some(shipment);
+            }
+            let turn = turn(&mut self.stream)?;
+            self.take(turn);
         }
     }
 
@@ -287,13 +325,7 @@ impl Iterator for Mischief {
     type Item = Shipment;
 
     fn next(&mut self) -> Option<Shipment> {
-        loop {
-            if let Some(shipment) = self.queue.pop_front() {
-                return Some(shipment);
-            }
-            let turn = self.stream.next()?;
-            self.take(turn);
-        }
+        self.next_of(FleetStream::next)
     }
 }
 

@@ -48,6 +48,29 @@ impl Form {
         Form::WindowsStructured,
     ];
 
+    /// Its word in files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Form::LinuxPsAux => "linux_ps_aux",
+            Form::LinuxPsEf => "linux_ps_ef",
+            Form::LinuxStructured => "linux_structured",
+            Form::MacosPsAux => "macos_ps_aux",
+            Form::MacosStructured => "macos_structured",
+            Form::Tasklist => "tasklist",
+            Form::TasklistVerbose => "tasklist_verbose",
+            Form::TasklistCsv => "tasklist_csv",
+            Form::TasklistVerboseCsv => "tasklist_verbose_csv",
+            Form::WindowsStructured => "windows_structured",
+        }
+    }
+
+    /// The inverse of [`Form::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Form> {
+        Form::ALL.into_iter().find(|form| form.as_str() == text)
+    }
+
     /// The command that prints it; structured records come from none.
     #[must_use]
     pub const fn command(self) -> Option<&'static str> {

@@ -27,6 +27,39 @@ pub enum Kind {
     Poison,
 }
 
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Kind; 7] = [
+        Kind::Plain,
+        Kind::Repeated,
+        Kind::Late,
+        Kind::Ancient,
+        Kind::OutOfOrder,
+        Kind::BadLines,
+        Kind::Poison,
+    ];
+
+    /// Its word in summaries and files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Plain => "plain",
+            Kind::Repeated => "repeated",
+            Kind::Late => "late",
+            Kind::Ancient => "ancient",
+            Kind::OutOfOrder => "out_of_order",
+            Kind::BadLines => "bad_lines",
+            Kind::Poison => "poison",
+        }
+    }
+
+    /// The inverse of [`Kind::as_str`].
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
 /// A record's key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ShipmentKey {

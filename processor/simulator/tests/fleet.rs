@@ -2,7 +2,7 @@
 
 use rollcall_domain::snapshot::Payload;
 use rollcall_domain::time::{DAY_US, HOUR_US, MINUTE_US};
-use rollcall_domain::{Os, ProcessState, Snapshot};
+use rollcall_domain::{Os, ProcessState, Snapshot, Timestamp};
 use rollcall_simulator::{Fleet, FleetConfig, Form, SimulatedSnapshot, TruthRow};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -356,4 +356,31 @@ fn odd_settings_do_no_harm() {
     assert_eq!(sent(one, 9).len(), 9);
     let far = config().start.plus_micros(700 * DAY_US);
     assert!(!Fleet::new(config()).snapshot(0, far).truth.rows.is_empty());
+}
+
+#[test]
+fn a_fleet_that_starts_again_later_says_something_new() {
+    let ids = |start: Timestamp| -> BTreeSet<_> {
+        let config = FleetConfig { start, ..config() };
+        let said = sent(config, 200);
+        said.iter().map(|said| said.snapshot.id).collect()
+    };
+    let first = ids(config().start);
+    let second = ids(config().start.plus_micros(60_000_000));
+    assert_eq!(first.len(), 200);
+    assert!(first.is_disjoint(&second));
+}
+
+#[test]
+fn machines_can_be_asked_before_it_is_their_turn() {
+    let mut stream = Fleet::new(config()).into_stream();
+    let at = stream.due().expect("a machine").0;
+    let turns: Vec<_> = (0..3).filter_map(|_| stream.next_at(at)).collect();
+    let machines: Vec<_> = turns.iter().map(|turn| turn.machine_index).collect();
+    assert_eq!(machines, [0, 1, 2]);
+    assert!(
+        turns
+            .iter()
+            .all(|turn| turn.simulated.truth.observed_at == at)
+    );
 }

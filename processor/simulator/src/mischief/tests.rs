@@ -108,3 +108,24 @@ fn nothing_is_done_without_mischief() {
         .collect();
     assert_eq!(plain, sent);
 }
+
+#[test]
+fn a_share_of_mischief_is_about_that_share() {
+    let fleet = Fleet::new(FleetConfig {
+        machines: 40,
+        processes_per_machine: 10..=15,
+        ..FleetConfig::default()
+    });
+    let config = MischiefConfig {
+        oversized_bytes: 0,
+        ..MischiefConfig::of_share(7, 0.2)
+    };
+    let shipments: Vec<_> = Mischief::new(fleet.into_stream(), config)
+        .take(5_000)
+        .collect();
+    let plain = shipments
+        .iter()
+        .filter(|shipment| shipment.kind == Kind::Plain);
+    let touched = 5_000 - plain.count();
+    assert!((700..1_100).contains(&touched), "{touched}");
+}
