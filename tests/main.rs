@@ -10,5 +10,7 @@
 #![allow(missing_docs)]
 
 mod architecture;
+mod crowd;
 mod scenarios;
 mod support;
+mod tables;

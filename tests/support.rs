@@ -12,41 +12,61 @@ use std::time::{Duration, Instant};
 /// How long a condition may take to come true before the test fails.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
+/// Partitions of the raw topic, as the command line has them by default.
+pub const SNAPSHOT_PARTITIONS: i32 = 4;
+/// Partitions of partial rollups and of rollups.
+pub const ROLLUP_PARTITIONS: i32 = 2;
+
 /// The binary with these arguments, its environment free of the caller's settings.
 pub fn rollcall(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("ROLLCALL_")) {
         command.env_remove(key);
     }
+    command.env_remove("DATABASE_URL");
     command.args(arguments);
     command
 }
 
 /// Waits until `condition` holds.
 #[track_caller]
-pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !condition() {
-        assert!(
-            begun.elapsed() < DEADLINE,
-            "{what}: not within {DEADLINE:?}"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+pub fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    assert!(
+        holds_within(DEADLINE, condition),
+        "{what}: not within {DEADLINE:?}"
+    );
 }
 
-/// Kafka and a registry, bootstrapped.
+/// Whether `condition` comes to hold in time.
+pub fn holds_within(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !condition() {
+        if begun.elapsed() >= deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    true
+}
+
+/// A random moment: waits up to so long.
+pub fn random_moment(at_most: Duration) {
+    let random = uuid::Uuid::new_v4().as_u128() % at_most.as_micros().max(1);
+    std::thread::sleep(Duration::from_micros(random as u64));
+}
+
+/// Kafka, a registry and PostgreSQL, bootstrapped.
 pub struct Services {
-    _stack: Stack,
+    pub stack: Stack,
     pub kafka: KafkaSettings,
     pub registry: Registry,
+    pub database_url: String,
     environment: Vec<(&'static str, String)>,
 }
 
 impl Services {
     pub fn start() -> Self {
         let options = StackOptions {
-            postgres: false,
             // A killed member is replaced after two seconds rather than six.
             kafka_settings: vec![("group.min.session.timeout.ms".to_owned(), "500".to_owned())],
             ..StackOptions::for_tests()
@@ -62,16 +82,19 @@ impl Services {
             transaction_timeout: Duration::from_secs(10),
         };
         let registry = Registry::new(&stack.registry_url(), None, "").expect("a client");
+        let database_url = stack.database_url();
         let environment = vec![
             ("ROLLCALL_KAFKA_BROKERS", kafka.brokers.clone()),
             ("ROLLCALL_SCHEMA_REGISTRY_URL", stack.registry_url()),
+            ("DATABASE_URL", database_url.clone()),
             ("ROLLCALL_DEPLOYMENT", "test".to_owned()),
             ("ROLLCALL_SESSION_TIMEOUT_SECONDS", "2".to_owned()),
         ];
         let services = Self {
-            _stack: stack,
+            stack,
             kafka,
             registry,
+            database_url,
             environment,
         };
         let output = services
@@ -92,7 +115,8 @@ impl Services {
         command
     }
 
-    /// Starts stages; they end with the returned value.
+    /// Starts stages; they end with the returned value. Flushes and commits are frequent, so that there are many
+    /// moments at which something can go wrong.
     pub fn run(&self, stages: &str) -> Processor {
         let child = self
             .command(&[
@@ -105,6 +129,10 @@ impl Services {
                 "300",
                 "--normalize-commit-interval-ms",
                 "200",
+                "--details-flush-interval-ms",
+                "100",
+                "--rollups-flush-interval-ms",
+                "300",
             ])
             .stdin(Stdio::null())
             .spawn()
@@ -112,7 +140,7 @@ impl Services {
         Processor(child)
     }
 
-    /// Every committed record of a topic, as (partition, offset, key, value).
+    /// Every committed record of a topic, by partition and offset.
     pub fn read_all(&self, topic: TopicLayout, partitions: i32) -> Vec<Record> {
         let name = self.kafka.topic(topic.name);
         let fetcher = Fetcher::new(&self.kafka, "test-reader").expect("a consumer");
@@ -146,7 +174,20 @@ impl Services {
                         .is_some_and(|at| at >= *end)
             })
         });
+        records.sort_by_key(|record| (record.partition, record.offset));
         records
+    }
+
+    /// The end of each partition of a topic.
+    pub fn ends(&self, topic: TopicLayout, partitions: i32) -> Vec<i64> {
+        let fetcher = Fetcher::new(&self.kafka, "test-ends").expect("a consumer");
+        let name = self.kafka.topic(topic.name);
+        (0..partitions)
+            .map(|partition| {
+                let marks = fetcher.watermarks(&name, partition, DEADLINE);
+                marks.expect("the topic's end").1
+            })
+            .collect()
     }
 }
 
@@ -171,12 +212,26 @@ impl Processor {
 
     /// Asks it to stop, and waits. Returns its exit code.
     pub fn terminate(mut self) -> Option<i32> {
-        let killed = Command::new("kill")
-            .args(["-TERM", &self.0.id().to_string()])
+        self.signal("TERM");
+        self.0.wait().expect("its end").code()
+    }
+
+    /// Freezes it, as a paused virtual machine.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{signal}"), &self.0.id().to_string()])
             .status()
             .expect("kill runs");
-        assert!(killed.success());
-        self.0.wait().expect("its end").code()
+        assert!(sent.success());
     }
 }
 

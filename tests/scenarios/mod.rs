@@ -1,3 +1,7 @@
 mod crash;
+mod evolution;
+mod outages;
+mod pipeline;
 mod producers;
+mod rebalance;
 mod settings;

@@ -1,0 +1,92 @@
+//! Kafka, the registry or PostgreSQL is away at the start or in the middle: the pipeline waits, goes on, loses nothing.
+
+use crate::crowd::Crowd;
+use crate::support::{Services, eventually};
+use crate::tables::Tables;
+use rollcall_simulator::MischiefConfig;
+
+const ALL: &str = "normalize,rollup,sink";
+const RECORDS: usize = 150;
+const STORED: &str = "SELECT sum(next_offset)::bigint FROM rollcall.sink_offsets";
+
+#[track_caller]
+fn finish(services: &Services, crowd: &Crowd, tables: &mut Tables) {
+    let ledger = crowd.ledger(services);
+    tables.await_everything(&crowd.ends(), &ledger);
+    tables.assert_equal(&ledger);
+}
+
+#[test]
+fn postgres_goes_and_comes_back() {
+    let mut services = Services::start();
+    let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
+    let mut tables = Tables::new(&services.database_url);
+    // Away at the start.
+    services.stack.postgres().stop().expect("it stops");
+    let processor = services.run(ALL);
+    crowd.send(RECORDS);
+    services.stack.postgres().start().expect("it starts");
+    eventually("it is stored", || tables.number(STORED).unwrap_or(0) > 0);
+    // Away in the middle, in order and by force, while flushes are under way.
+    for by_force in [false, true, true] {
+        crowd.send(RECORDS);
+        if by_force {
+            services.stack.postgres().kill9().expect("it dies");
+        } else {
+            services.stack.postgres().stop().expect("it stops");
+        }
+        crowd.send(RECORDS);
+        services.stack.postgres().start().expect("it starts");
+    }
+    finish(&services, &crowd, &mut tables);
+    assert_eq!(processor.terminate(), Some(0));
+}
+
+#[test]
+fn the_broker_goes_and_comes_back() {
+    let mut services = Services::start();
+    let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
+    let mut tables = Tables::new(&services.database_url);
+    // Away at the start.
+    services.stack.kafka().stop().expect("it stops");
+    let processor = services.run(ALL);
+    services.stack.kafka().start().expect("it starts");
+    crowd.send(RECORDS);
+    eventually("it is stored", || tables.number(STORED).unwrap_or(0) > 0);
+    // Away in the middle, while transactions are open.
+    for by_force in [false, true] {
+        crowd.send(RECORDS);
+        if by_force {
+            services.stack.kafka().kill9().expect("it dies");
+        } else {
+            services.stack.kafka().stop().expect("it stops");
+        }
+        services.stack.kafka().start().expect("it starts");
+        crowd.send(RECORDS);
+    }
+    finish(&services, &crowd, &mut tables);
+    assert_eq!(processor.terminate(), Some(0));
+}
+
+#[test]
+fn the_registry_is_away_at_the_start() {
+    let mut services = Services::start();
+    let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
+    let mut tables = Tables::new(&services.database_url);
+    services.stack.registry().stop().expect("it stops");
+    let processor = services.run(ALL);
+    // Good records must not become dead letters, though no schema can be looked up.
+    crowd.send(RECORDS);
+    services.stack.registry().start().expect("it starts");
+    eventually("it is stored", || tables.number(STORED).unwrap_or(0) > 0);
+    // In the middle, schemas are known, and nothing needs the registry.
+    services.stack.registry().kill9().expect("it dies");
+    let before = tables.number(STORED);
+    crowd.send(RECORDS);
+    eventually("it is stored without a registry", || {
+        tables.number(STORED) > before
+    });
+    services.stack.registry().start().expect("it starts");
+    finish(&services, &crowd, &mut tables);
+    assert_eq!(processor.terminate(), Some(0));
+}
