@@ -125,16 +125,24 @@ fn split(text: &[u8], end: &str) -> Vec<Vec<u8>> {
     text.split(|byte| *byte == b'\n').map(strip).collect()
 }
 
-/// A listing of this form and about this many bytes, all of it good, in lines of `line_bytes`.
+/// Bytes of an image name that may still be one.
+const IMAGE_NAME_BYTES: usize = 500;
+
+/// A listing of this form and about this many bytes, all of it good, in lines of `line_bytes` where lines may be so long.
 pub(super) fn oversized(form: Form, bytes: usize, line_bytes: usize) -> Vec<u8> {
-    let count = bytes / line_bytes + 1;
-    let long = "x".repeat(line_bytes);
-    let mut text = String::with_capacity(count * (line_bytes + 128));
     let windows = form
         .command()
         .is_none_or(|command| command.starts_with("tasklist"))
         && !matches!(form, Form::LinuxStructured | Form::MacosStructured);
     let macos = matches!(form, Form::MacosPsAux | Form::MacosStructured);
+    let line_bytes = if windows {
+        IMAGE_NAME_BYTES.min(line_bytes)
+    } else {
+        line_bytes
+    };
+    let count = bytes / line_bytes + 1;
+    let long = "x".repeat(line_bytes);
+    let mut text = String::with_capacity(count * (line_bytes + 128));
     text.push_str(match (windows, macos) {
         (true, _) => "\"Image Name\",\"PID\",\"Session Name\",\"Session#\",\"Mem Usage\"\r\n",
         (_, true) => "USER   PID  %CPU %MEM      VSZ    RSS   TT  STAT STARTED      TIME COMMAND\n",
