@@ -1,10 +1,9 @@
 //! `rollcall run`: stages until Ctrl-C or SIGTERM, then drain, commit, leave, exit 0.
 
 use super::settings::{Settings, SettingsError};
-use crate::driver::sink::{SinkConfig, run_sink};
-use crate::driver::{Control, NormalizeKind, RollupKind, Shared, Signal, StageKind, run_stage};
-use crate::kafka::admin::{Admin, AdminError, MAX_OBSERVATIONS_BYTES};
-use crate::kafka::directory::SharedDirectory;
+use crate::driver::sink::SinkConfig;
+use crate::driver::{Control, PipelineConfig, Shared, Signal, run_pipeline};
+use crate::kafka::admin::MAX_OBSERVATIONS_BYTES;
 use crate::postgres::RetentionPolicy;
 use rollcall_domain::rollup::GroupingSet;
 use rollcall_domain::time::{DAY_US, MINUTE_US};
@@ -75,66 +74,32 @@ enum StageName {
 pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     super::init_logging(&arguments.settings.log_level)?;
     let shared = arguments.settings.shared()?;
-    let sink = match arguments.stages.contains(&StageName::Sink) {
-        true => Some(sink_config(arguments)?),
-        false => None,
-    };
+    let config = pipeline_config(arguments, &shared)?;
     let stop = Control::new();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.spawn(await_signal(stop.clone()));
-    if !runtime.block_on(await_topics(&shared, &stop))? {
-        return Ok(());
-    }
-    let directory = SharedDirectory::default();
-    std::thread::scope(|scope| {
-        let mut threads = Vec::new();
-        if arguments.stages.contains(&StageName::Normalize) {
-            let (shared, stop, directory) = (&shared, &stop, directory.clone());
-            let reader = directory.clone();
-            let stopped = || stop.signal() != Signal::Run;
-            scope.spawn(move || reader.follow(&shared.kafka, &shared.registry, &stopped));
-            let kind = Arc::new(normalize_kind(arguments, shared, directory));
-            threads.push(scope.spawn(move || run_stage(&kind, shared, stop)));
-        }
-        if arguments.stages.contains(&StageName::Rollup) {
-            let kind = Arc::new(rollup_kind(arguments, &shared));
-            let (shared, stop) = (&shared, &stop);
-            threads.push(scope.spawn(move || run_stage(&kind, shared, stop)));
-        }
-        if let Some(sink) = &sink {
-            let (shared, stop) = (&shared, &stop);
-            threads.push(scope.spawn(move || run_sink(sink, shared, stop)));
-        }
-        for thread in threads {
-            let ended = thread
-                .join()
-                .map_err(|_| anyhow::anyhow!("a stage's thread panicked; see the log"))?;
-            // One stage that can't go on takes the others down in order, rather than run half a pipeline.
-            stop.send(Signal::Drain);
-            ended?;
-        }
-        Ok(())
-    })
+    let _signals = super::signals::listen(&stop)?;
+    run_pipeline(&config, &shared, &stop)
 }
 
-/// Waits until the topics are there and right; `false`: asked to stop before. What only a person can mend is an
-/// error at once.
-async fn await_topics(shared: &Shared, stop: &Control) -> anyhow::Result<bool> {
-    let admin = Admin::new(&shared.kafka)?;
-    while stop.signal() == Signal::Run {
-        match admin.check_topics(shared.partitions).await {
-            Ok(()) => return Ok(true),
-            Err(error @ (AdminError::Away { .. } | AdminError::Missing { .. })) => {
-                tracing::warn!(%error, "waiting for Kafka");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(false)
+fn pipeline_config(arguments: &RunArgs, shared: &Shared) -> Result<PipelineConfig, SettingsError> {
+    let runs = |stage| arguments.stages.contains(&stage);
+    Ok(PipelineConfig {
+        normalize: runs(StageName::Normalize).then(|| {
+            (
+                normalize_config(shared),
+                task_config(arguments.normalize_commit_interval_ms),
+                Arc::new(ApplicationRules::builtin()),
+            )
+        }),
+        rollup: runs(StageName::Rollup).then(|| {
+            (
+                rollup_config(shared),
+                task_config(arguments.rollup_commit_interval_ms),
+            )
+        }),
+        sink: runs(StageName::Sink)
+            .then(|| sink_config(arguments))
+            .transpose()?,
+    })
 }
 
 /// The first signal drains, the second abandons, the third ends the process.
@@ -165,48 +130,37 @@ pub(super) async fn await_signal(stop: Control) {
     std::process::exit(1);
 }
 
-fn task_config(commit_interval_ms: u32) -> TaskConfig {
+pub(super) fn task_config(commit_interval_ms: u32) -> TaskConfig {
     TaskConfig {
         commit_interval_us: i64::from(commit_interval_ms.max(1)) * 1_000,
         ..TaskConfig::default()
     }
 }
 
-fn normalize_kind(
-    arguments: &RunArgs,
-    shared: &Shared,
-    directory: SharedDirectory,
-) -> NormalizeKind {
-    NormalizeKind {
-        config: NormalizeConfig {
-            deployment: shared.kafka.deployment.clone(),
-            partition: 0,
-            partitions: shared.partitions,
-            source_topic: shared.kafka.topic(layout::SNAPSHOTS.name),
-            future_tolerance_us: 5 * MINUTE_US,
-            acceptance_us: 30 * DAY_US,
-            store_command_output: true,
-            finest_grains: GroupingSet::ALL.map(|set| set.default_grains()[0]),
-            max_message_bytes: MAX_OBSERVATIONS_BYTES,
-        },
-        task: task_config(arguments.normalize_commit_interval_ms),
-        rules: Arc::new(ApplicationRules::builtin()),
-        directory,
+/// NORMALIZE's settings; each task fills its partition in.
+pub(super) fn normalize_config(shared: &Shared) -> NormalizeConfig {
+    NormalizeConfig {
+        deployment: shared.kafka.deployment.clone(),
+        partition: 0,
+        partitions: shared.partitions,
+        source_topic: shared.kafka.topic(layout::SNAPSHOTS.name),
+        future_tolerance_us: 5 * MINUTE_US,
+        acceptance_us: 30 * DAY_US,
+        store_command_output: true,
+        finest_grains: GroupingSet::ALL.map(|set| set.default_grains()[0]),
+        max_message_bytes: MAX_OBSERVATIONS_BYTES,
     }
 }
 
-fn rollup_kind(arguments: &RunArgs, shared: &Shared) -> RollupKind {
-    RollupKind {
-        config: RollupConfig {
-            deployment: shared.kafka.deployment.clone(),
-            partition: 0,
-            partitions: shared.partitions,
-            grains: GroupingSet::ALL.map(|set| set.default_grains().to_vec()),
-            grace_us: [5 * MINUTE_US, 30 * MINUTE_US, 120 * MINUTE_US],
-            limits: WindowLimits::default(),
-        },
-        task: task_config(arguments.rollup_commit_interval_ms),
+/// ROLLUP's settings; each task fills its partition in.
+pub(super) fn rollup_config(shared: &Shared) -> RollupConfig {
+    RollupConfig {
+        deployment: shared.kafka.deployment.clone(),
+        partition: 0,
         partitions: shared.partitions,
+        grains: GroupingSet::ALL.map(|set| set.default_grains().to_vec()),
+        grace_us: [5 * MINUTE_US, 30 * MINUTE_US, 120 * MINUTE_US],
+        limits: WindowLimits::default(),
     }
 }
 
@@ -220,10 +174,3 @@ fn sink_config(arguments: &RunArgs) -> Result<SinkConfig, SettingsError> {
         retention: RetentionPolicy::default(),
     })
 }
-
-/// The compiler's check that kinds may be shared between threads.
-const _: fn() = || {
-    fn shared<K: StageKind>() {}
-    shared::<NormalizeKind>();
-    shared::<RollupKind>();
-};

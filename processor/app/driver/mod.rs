@@ -8,6 +8,7 @@
 mod backoff;
 mod control;
 mod kinds;
+mod pipeline;
 pub mod sink;
 mod stage_thread;
 mod status;
@@ -15,8 +16,7 @@ mod task_thread;
 
 pub(crate) use backoff::Backoff;
 pub use control::{Control, Signal};
-pub use kinds::{NormalizeKind, RollupKind, StageKind};
-pub use stage_thread::run_stage;
+pub use pipeline::{PipelineConfig, run_pipeline};
 pub use status::{StatusBoard, TaskStatus};
 
 use crate::kafka::KafkaSettings;

@@ -105,8 +105,9 @@ impl Places {
 
     /// It is not ours any more as far as PostgreSQL says, or that is in doubt.
     pub(super) fn unclaim(&mut self, place: Place, not_before_us: i64) {
-        if let Some(state @ PlaceState::Claimed(_)) = self.states.get_mut(&place) {
-            *state = PlaceState::Unclaimed { not_before_us };
+        match self.states.get_mut(&place) {
+            None | Some(PlaceState::Halted) => {}
+            Some(state) => *state = PlaceState::Unclaimed { not_before_us },
         }
     }
 
@@ -211,6 +212,9 @@ mod tests {
         assert_eq!(places.advance(PLACE, 105), None);
         assert_eq!(places.to_claim(49), vec![]);
         assert_eq!(places.to_claim(50), vec![PLACE]);
+        // A claim that fails is put off in its turn.
+        places.unclaim(PLACE, 90);
+        assert_eq!(places.to_claim(89), vec![]);
     }
 
     #[test]

@@ -1,0 +1,114 @@
+//! The stages of this process: started together, stopped together.
+//!
+//! A stage that can't go on takes the others down in order, rather than run half a pipeline.
+
+use super::Shared;
+use super::control::{Control, Signal};
+use super::kinds::{NormalizeKind, RollupKind, StageKind};
+use super::sink::{SinkConfig, run_sink};
+use super::stage_thread::run_stage;
+use crate::kafka::admin::{Admin, AdminError};
+use crate::kafka::directory::SharedDirectory;
+use rollcall_engine::task::TaskConfig;
+use rollcall_normalize::ApplicationRules;
+use rollcall_stages::{NormalizeConfig, RollupConfig};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often Kafka is asked again for topics that are not there.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What runs here; `None` runs elsewhere.
+#[derive(Clone, Debug)]
+pub struct PipelineConfig {
+    /// NORMALIZE's settings, when its tasks commit, and the application names.
+    pub normalize: Option<(NormalizeConfig, TaskConfig, Arc<ApplicationRules>)>,
+    /// ROLLUP's settings, and when its tasks commit.
+    pub rollup: Option<(RollupConfig, TaskConfig)>,
+    /// SINK's settings.
+    pub sink: Option<SinkConfig>,
+}
+
+/// Waits for the topics, then runs the stages until `stop` says otherwise, then drains them. Must not be called on an
+/// async thread.
+///
+/// # Errors
+/// What only a person can mend, as topics of another shape.
+pub fn run_pipeline(
+    config: &PipelineConfig,
+    shared: &Shared,
+    stop: &Control,
+) -> anyhow::Result<()> {
+    if !await_topics(shared, stop)? {
+        return Ok(());
+    }
+    let directory = SharedDirectory::default();
+    std::thread::scope(|scope| {
+        let mut threads = Vec::new();
+        if let Some((config, task, rules)) = &config.normalize {
+            let kind = Arc::new(NormalizeKind {
+                config: config.clone(),
+                task: *task,
+                rules: Arc::clone(rules),
+                directory: directory.clone(),
+            });
+            let stopped = || stop.signal() != Signal::Run;
+            scope.spawn(move || directory.follow(&shared.kafka, &shared.registry, &stopped));
+            threads.push(scope.spawn(move || run_kind(&kind, shared, stop)));
+        }
+        if let Some((config, task)) = &config.rollup {
+            let kind = Arc::new(RollupKind {
+                config: config.clone(),
+                task: *task,
+                partitions: shared.partitions,
+            });
+            threads.push(scope.spawn(move || run_kind(&kind, shared, stop)));
+        }
+        if let Some(config) = &config.sink {
+            threads.push(scope.spawn(move || {
+                let ended = run_sink(config, shared, stop);
+                stop.send(Signal::Drain);
+                ended
+            }));
+        }
+        let ended = threads.into_iter().map(|thread| match thread.join() {
+            Ok(ended) => ended,
+            Err(_) => Err(anyhow::anyhow!("a stage's thread panicked; see the log")),
+        });
+        // All are joined, whatever the first one says.
+        ended.fold(Ok(()), anyhow::Result::and)
+    })
+}
+
+fn run_kind<K: StageKind>(kind: &Arc<K>, shared: &Shared, stop: &Control) -> anyhow::Result<()> {
+    let ended = run_stage(kind, shared, stop);
+    stop.send(Signal::Drain);
+    ended
+}
+
+/// Waits until the topics are there and right; `false`: asked to stop before. What only a person can mend is an
+/// error at once.
+fn await_topics(shared: &Shared, stop: &Control) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let admin = Admin::new(&shared.kafka)?;
+    while stop.signal() == Signal::Run {
+        match runtime.block_on(admin.check_topics(shared.partitions)) {
+            Ok(()) => return Ok(true),
+            Err(error @ (AdminError::Away { .. } | AdminError::Missing { .. })) => {
+                tracing::warn!(%error, "waiting for Kafka");
+                std::thread::sleep(AGAIN);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(false)
+}
+
+/// The compiler's check that kinds may be shared between threads.
+const _: fn() = || {
+    fn shared<K: StageKind>() {}
+    shared::<NormalizeKind>();
+    shared::<RollupKind>();
+};
