@@ -1,11 +1,13 @@
-//! `simulate` on a real Kafka: what its ledger says is what the topics hold.
+//! Producers on a real Kafka: what `simulate` says in its ledger is what the topics hold; what `agent` sends is what runs.
 
 use crate::support::{Record, Services, rollcall};
 use rollcall::producer::{LedgerLine, LedgerRecord, read_ledger};
 use rollcall_codec::{Decoder, Message, messages, wire};
-use rollcall_domain::Timestamp;
+use rollcall_domain::snapshot::Payload;
+use rollcall_domain::{Snapshot, Timestamp};
+use rollcall_normalize::{ApplicationRules, Context, decode_text, parse_text};
 use rollcall_stages::layout;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 const PARTITIONS: i32 = 4;
@@ -20,6 +22,7 @@ fn producers_send_what_they_say() {
     let lines = read_ledger(&ledger).expect("a ledger");
     the_directory_is_published(&services, &lines);
     every_record_is_where_the_ledger_says(&services, &lines);
+    the_agent_sends_what_runs_here(&services);
 }
 
 fn simulate(services: &Services, ledger: &Path) {
@@ -113,6 +116,71 @@ fn every_record_is_where_the_ledger_says(services: &Services, lines: &[LedgerLin
             .values()
             .any(|said| said.truth().expect("a truth").observed_at > now)
     );
+}
+
+fn the_agent_sends_what_runs_here(services: &Services) {
+    let before = services.read_all(layout::SNAPSHOTS, PARTITIONS).len();
+    let mut machine_ids = BTreeSet::new();
+    for _ in 0..2 {
+        let output = services
+            .command(&["agent", "--once", "--user=ada", "--faculty=law"])
+            .output()
+            .expect("the binary runs");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}");
+        machine_ids.insert(said);
+    }
+    assert_eq!(
+        machine_ids.len(),
+        1,
+        "an id is not invented anew: {machine_ids:?}"
+    );
+
+    let records = services.read_all(layout::SNAPSHOTS, PARTITIONS);
+    assert_eq!(records.len(), before + 2);
+    let sent: Vec<Snapshot<'_>> = records
+        .iter()
+        .filter_map(decode::<messages::ProcessSnapshot>)
+        .filter(|snapshot| snapshot.user.as_deref() == Some("ada") && !is_simulated(snapshot))
+        .collect();
+    assert_eq!(sent.len(), 2);
+    assert_ne!(sent[0].id, sent[1].id);
+    assert_eq!(sent[0].machine.id, sent[1].machine.id);
+    for snapshot in &sent {
+        assert_eq!(snapshot.faculty.as_deref(), Some("law"));
+        assert!(snapshot.machine.cpu_count > Some(0) && snapshot.machine.memory_bytes > Some(0));
+        let names = names_listed(snapshot);
+        assert!(
+            names.contains("ps") && names.contains("rollcall"),
+            "{names:?}"
+        );
+    }
+}
+
+fn is_simulated(snapshot: &Snapshot<'_>) -> bool {
+    snapshot.machine.id.starts_with("machine-")
+}
+
+/// The executables that a snapshot's listing shows.
+fn names_listed(snapshot: &Snapshot<'_>) -> BTreeSet<String> {
+    let Payload::CommandOutput(output) = &snapshot.payload else {
+        panic!("the agent sends text");
+    };
+    let context = Context {
+        os: Some(snapshot.machine.os),
+        format: None,
+        observed_at: snapshot.observed_at,
+        utc_offset_seconds: snapshot.utc_offset_seconds,
+    };
+    let text = decode_text(&output.text, output.encoding.as_deref()).expect("text");
+    let rules = ApplicationRules::builtin();
+    let listing = parse_text(&text, &context, &rules).expect("a listing");
+    assert_eq!(listing.rejected.len(), 0, "{:?}", listing.rejected);
+    let names = listing
+        .processes
+        .iter()
+        .map(|process| process.executable_name.to_string());
+    names.collect()
 }
 
 fn key(record: &Record) -> Option<String> {

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 it failed, 2 the command or a setting is wrong.
 
+mod agent;
 mod bootstrap;
 mod normalize;
 mod run;
@@ -30,6 +31,8 @@ enum Command {
     Run(run::RunArgs),
     /// Send the snapshots of a simulated fleet to Kafka
     Simulate(simulate::SimulateArgs),
+    /// Send this machine's process list to Kafka every few seconds
+    Agent(agent::AgentArgs),
     /// Print the pipeline as the code has it
     Topology {
         /// How to print it
@@ -57,6 +60,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Bootstrap(settings) => bootstrap::bootstrap(&settings),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Agent(arguments) => agent::agent(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Normalize(arguments) => return normalize::normalize(&arguments),
         Command::Topology { format } => {

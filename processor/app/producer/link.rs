@@ -39,6 +39,19 @@ pub enum ProducerError {
         /// Why.
         source: std::io::Error,
     },
+    /// The tool that lists processes can't be run.
+    #[error("{command} can't be run: {detail}")]
+    Tool {
+        /// The command.
+        command: &'static str,
+        /// Why, and what to do.
+        detail: String,
+    },
+    /// A machine that can't be told from others.
+    #[error(
+        "this machine has neither an id (/etc/machine-id) nor a host name; name one with --machine-id"
+    )]
+    NoMachineId,
     /// A line of a ledger is none.
     #[error("line {line} of the ledger {path} can't be read: {detail}")]
     Ledger {
@@ -70,23 +83,11 @@ pub(crate) fn connect(
     records: &[RecordType],
     control: &Control,
 ) -> Result<Option<Link>, ProducerError> {
-    let sender = Sender::with_reports(kafka, role).map_err(|error| ProducerError::Client {
-        detail: error.to_string(),
-    })?;
+    let sender = sender(kafka, role)?;
     let mut backoff = Backoff::new();
     while control.signal() == Signal::Run {
-        let missing = missing_topic(&sender, kafka, topics);
-        let ids = match missing {
-            None => registry
-                .schema_ids_of(records)
-                .map_err(|error| error.to_string()),
-            Some(missing) => Err(missing),
-        };
-        match ids {
-            Ok(ids) => {
-                let encoder = Encoder::new(&ids);
-                return Ok(Some(Link { sender, encoder }));
-            }
+        match look_for(&sender, kafka, registry, topics, records) {
+            Ok(encoder) => return Ok(Some(Link { sender, encoder })),
             Err(reason) => {
                 tracing::warn!("waiting: {reason}");
                 backoff.wait(control);
@@ -96,19 +97,43 @@ pub(crate) fn connect(
     Ok(None)
 }
 
-/// What is missing for sending to `topics`, in a sentence.
-fn missing_topic(sender: &Sender, kafka: &KafkaSettings, topics: &[TopicLayout]) -> Option<String> {
-    topics.iter().find_map(|topic| {
+/// A client that is not connected yet.
+///
+/// # Errors
+/// If a client property is wrong.
+pub(crate) fn sender(kafka: &KafkaSettings, role: &str) -> Result<Sender, ProducerError> {
+    Sender::with_reports(kafka, role).map_err(|error| ProducerError::Client {
+        detail: error.to_string(),
+    })
+}
+
+/// Looks for topics and schemas once; what is missing is said in a sentence.
+pub(crate) fn look_for(
+    sender: &Sender,
+    kafka: &KafkaSettings,
+    registry: &Registry,
+    topics: &[TopicLayout],
+    records: &[RecordType],
+) -> Result<Encoder, String> {
+    for topic in topics {
         let name = kafka.topic(topic.name);
         match sender.knows_topic(&name, METADATA_TIMEOUT) {
-            Ok(true) => None,
-            Ok(false) => Some(format!(
-                "topic {name} does not exist; run `rollcall bootstrap`"
-            )),
-            Err(error) => Some(format!(
-                "Kafka at {} does not answer: {error}; is kafka.brokers right and the broker up?",
-                kafka.brokers
-            )),
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(format!(
+                    "topic {name} does not exist; run `rollcall bootstrap`"
+                ));
+            }
+            Err(error) => {
+                return Err(format!(
+                    "Kafka at {} does not answer: {error}; is kafka.brokers right and the broker up?",
+                    kafka.brokers
+                ));
+            }
         }
-    })
+    }
+    match registry.schema_ids_of(records) {
+        Ok(ids) => Ok(Encoder::new(&ids)),
+        Err(error) => Err(error.to_string()),
+    }
 }

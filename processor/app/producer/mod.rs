@@ -12,11 +12,16 @@
 //!
 //! Must not know: Kafka's client library, SQL, command-line flags.
 
+mod agent;
 mod fleet;
 mod ledger_file;
 mod link;
+mod listing;
+mod outbox;
 mod stall;
+mod this_machine;
 
+pub use agent::{AgentPlan, AgentSummary, run_agent};
 pub use fleet::{FleetPlan, FleetProgress, FleetSummary, Pace, run_fleet};
 pub use ledger_file::{LedgerLine, LedgerRecord, read_ledger};
 pub use link::ProducerError;
