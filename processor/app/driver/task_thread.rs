@@ -217,11 +217,12 @@ impl<K: StageKind> TaskThread<K> {
             Ok(RestoreStatus::Restored { next_offset }) => Ok(Some(next_offset)),
             Ok(RestoreStatus::Restoring { .. }) => Ok(None),
             Ok(RestoreStatus::Stalled(stalled)) => Err(anyhow::anyhow!(
-                "restoring partition {} of {} stands at offset {:?} of {}: is its broker away, or is another producer's transaction open there?",
-                stalled.target.partition,
-                self.shared.topic_names()[usize::from(stalled.target.topic.0)],
-                stalled.position,
+                "restoring {topic}[{partition}] stands at offset {} of {}: its broker is away, or a transaction was left open there (decision 0005); \
+                 `kafka-transactions.sh describe-producers --topic {topic} --partition {partition}` shows which",
+                stalled.position.map_or_else(|| "none".to_owned(), |position| position.to_string()),
                 stalled.target.end_offset,
+                topic = self.shared.topic_names()[usize::from(stalled.target.topic.0)],
+                partition = stalled.target.partition,
             )),
             Err(error) => accept(Err(error)).map(|()| None),
         }

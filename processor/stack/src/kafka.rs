@@ -48,13 +48,9 @@ const SETTINGS: &[(&str, &str)] = &[
     // 50 partitions each by default: files, memory and start-up time that a stack of a minute does not need.
     ("offsets.topic.num.partitions", "4"),
     ("transaction.state.log.num.partitions", "4"),
-    // Tests wait for rebalances, session timeouts and aborted transactions.
+    // Tests wait for rebalances and session timeouts.
     ("group.initial.rebalance.delay.ms", "0"),
     ("group.min.session.timeout.ms", "1000"),
-    (
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms",
-        "1000",
-    ),
     ("transaction.max.timeout.ms", "900000"),
     // 128 MiB of heap by default.
     ("log.cleaner.dedupe.buffer.size", "16777216"),
