@@ -1,44 +1,76 @@
 //! `rollcall bootstrap`: topics, schemas and migrations.
 
 use super::settings::Settings;
-use crate::kafka::admin::Admin;
-use crate::postgres::{Session, create_partitions_ahead, migrate, pending_migrations};
+use crate::driver::Shared;
+use crate::kafka::admin::{Admin, AdminError, TopicOptions};
+use crate::postgres::{
+    PostgresError, PostgresSettings, Session, create_partitions_ahead, migrate, pending_migrations,
+};
 use rollcall_domain::Timestamp;
+use rollcall_stages::layout::Partitions;
+use std::time::Duration;
 
-/// Makes what is missing, checks what is there.
+/// What was made; what was there already is checked and left as it is.
+pub(super) struct Made {
+    /// Topics, by name.
+    pub(super) topics: Vec<String>,
+    /// How many migrations were applied; `None`: no database was given.
+    pub(super) migrations: Option<usize>,
+}
+
+/// Makes what is missing, checks what is there, and says so.
 pub(crate) fn bootstrap(settings: &Settings) -> anyhow::Result<()> {
     super::init_logging(&settings.log_level)?;
-    let shared = settings.shared()?;
-    let options = settings.topic_options()?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let made = runtime.block_on(async {
-        let admin = Admin::new(&shared.kafka)?;
-        let made = admin.create_topics(&options).await?;
-        await_topics(&admin, options.partitions).await?;
-        Ok::<_, crate::kafka::admin::AdminError>(made)
-    })?;
-    match made.len() {
+    let database = settings
+        .database_url
+        .is_some()
+        .then(|| settings.postgres("rollcall bootstrap"))
+        .transpose()?;
+    let made = prepare(
+        &settings.shared()?,
+        &settings.topic_options()?,
+        database.as_ref(),
+    )?;
+    match made.topics.len() {
         0 => println!("topics: all there"),
-        count => println!("topics: {count} made ({})", made.join(", ")),
+        count => println!("topics: {count} made ({})", made.topics.join(", ")),
     }
-    shared.registry.register_all()?;
     println!("schemas: registered at {}", settings.registry_url);
-    if settings.database_url.is_none() {
-        println!("database: left alone, for no --database-url or DATABASE_URL is given");
-        return Ok(());
-    }
-    match runtime.block_on(migrate_database(settings))? {
-        0 => println!("database: up to date"),
-        count => println!("database: {count} migrations applied"),
+    match made.migrations {
+        None => {
+            println!("database: left alone, for no --database-url or DATABASE_URL is given");
+        }
+        Some(0) => println!("database: up to date"),
+        Some(count) => println!("database: {count} migrations applied"),
     }
     Ok(())
 }
 
+/// Makes what is missing, checks what is there. Must not be called on an async thread.
+pub(super) fn prepare(
+    shared: &Shared,
+    options: &TopicOptions,
+    database: Option<&PostgresSettings>,
+) -> anyhow::Result<Made> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let topics = runtime.block_on(async {
+        let admin = Admin::new(&shared.kafka)?;
+        let made = admin.create_topics(options).await?;
+        await_topics(&admin, options.partitions).await?;
+        Ok::<_, AdminError>(made)
+    })?;
+    shared.registry.register_all()?;
+    let migrations = database
+        .map(|database| runtime.block_on(prepare_database(database)))
+        .transpose()?;
+    Ok(Made { topics, migrations })
+}
+
 /// Applies what is missing, and makes partitions for today and the next time. How many migrations were applied.
-async fn migrate_database(settings: &Settings) -> anyhow::Result<usize> {
-    let mut session = Session::connect(&settings.postgres("rollcall bootstrap")?).await?;
+async fn prepare_database(settings: &PostgresSettings) -> Result<usize, PostgresError> {
+    let mut session = Session::connect(settings).await?;
     let pending = pending_migrations(&mut session).await?.len();
     migrate(&mut session).await?;
     let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
@@ -48,16 +80,13 @@ async fn migrate_database(settings: &Settings) -> anyhow::Result<usize> {
 }
 
 /// A new topic takes a moment to show in every broker's metadata.
-async fn await_topics(
-    admin: &Admin<'_>,
-    partitions: rollcall_stages::layout::Partitions,
-) -> Result<(), crate::kafka::admin::AdminError> {
+async fn await_topics(admin: &Admin<'_>, partitions: Partitions) -> Result<(), AdminError> {
     let mut attempts = 0;
     loop {
         match admin.check_topics(partitions).await {
-            Err(crate::kafka::admin::AdminError::Missing { .. }) if attempts < 100 => {
+            Err(AdminError::Missing { .. }) if attempts < 100 => {
                 attempts += 1;
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
             checked => return checked,
         }

@@ -18,7 +18,7 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub(crate) struct RunArgs {
     #[command(flatten)]
-    settings: Settings,
+    pub(super) settings: Settings,
     /// The stages to run here
     #[arg(
         long,
@@ -80,7 +80,11 @@ pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     run_pipeline(&config, &shared, &stop)
 }
 
-fn pipeline_config(arguments: &RunArgs, shared: &Shared) -> Result<PipelineConfig, SettingsError> {
+/// The pipeline that these arguments make.
+pub(super) fn pipeline_config(
+    arguments: &RunArgs,
+    shared: &Shared,
+) -> Result<PipelineConfig, SettingsError> {
     let runs = |stage| arguments.stages.contains(&stage);
     Ok(PipelineConfig {
         normalize: runs(StageName::Normalize).then(|| {

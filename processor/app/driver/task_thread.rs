@@ -219,7 +219,9 @@ impl<K: StageKind> TaskThread<K> {
             Ok(RestoreStatus::Stalled(stalled)) => Err(anyhow::anyhow!(
                 "restoring {topic}[{partition}] stands at offset {} of {}: its broker is away, or a transaction was left open there (decision 0005); \
                  `kafka-transactions.sh describe-producers --topic {topic} --partition {partition}` shows which",
-                stalled.position.map_or_else(|| "none".to_owned(), |position| position.to_string()),
+                stalled
+                    .position
+                    .map_or_else(|| "none".to_owned(), |position| position.to_string()),
                 stalled.target.end_offset,
                 topic = self.shared.topic_names()[usize::from(stalled.target.topic.0)],
                 partition = stalled.target.partition,

@@ -40,6 +40,7 @@ pub mod rollups;
 #[cfg(test)]
 mod tests;
 pub mod text;
+mod totals;
 mod types;
 
 pub use claim::{Claim, ClaimRequest, StoredOffset, claim, read_offset, release};
@@ -57,3 +58,4 @@ pub use partitions::{create_partitions_ahead, summarize_details};
 pub use progress::{StoredProgress, read_progress};
 pub use retention::{RetentionOutcome, RetentionPolicy, enforce_retention};
 pub use rollups::{RollupsFlushed, flush_rollups};
+pub use totals::{StoredTotals, read_totals};
