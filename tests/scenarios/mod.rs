@@ -3,5 +3,6 @@ mod evolution;
 mod outages;
 mod pipeline;
 mod producers;
+mod queries;
 mod rebalance;
 mod settings;

@@ -5,6 +5,7 @@
 mod agent;
 mod bootstrap;
 mod normalize;
+pub mod query;
 mod run;
 mod settings;
 mod signals;
@@ -33,6 +34,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Send this machine's process list to Kafka every few seconds
     Agent(agent::AgentArgs),
+    /// Ask what a fleet runs: top applications, memory, machines, users
+    Query(query::QueryArgs),
     /// Print the pipeline as the code has it
     Topology {
         /// How to print it
@@ -60,6 +63,7 @@ pub fn main() -> ExitCode {
     let done = match cli.command {
         Command::Bootstrap(settings) => bootstrap::bootstrap(&settings),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Query(arguments) => query::query(&arguments),
         Command::Agent(arguments) => agent::agent(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Normalize(arguments) => return normalize::normalize(&arguments),
@@ -102,4 +106,13 @@ fn init_logging(filter: &str) -> Result<(), SettingsError> {
         .with_writer(std::io::stderr)
         .try_init();
     Ok(())
+}
+
+/// Prints to stdout. A reader that closes the pipe, as `head` does, has what it wanted.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }

@@ -31,6 +31,7 @@ mod machines;
 pub mod migrate;
 mod nodelay;
 pub mod offsets;
+pub mod overview;
 pub mod partitions;
 pub mod progress;
 pub mod queries;
