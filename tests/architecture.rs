@@ -52,7 +52,7 @@ fn only_the_adapters_use_their_libraries() {
 
 #[test]
 fn the_core_has_no_io() {
-    for room in ["domain", "normalize", "engine", "codec", "stages"] {
+    for room in ["domain", "normalize", "engine", "codec", "stages", "audit"] {
         let words = [
             "std::fs",
             "std::net",
@@ -67,6 +67,17 @@ fn the_core_has_no_io() {
         let root = format!("processor/{room}/src");
         check(&root, &words, &["tests", "windows/tests", "task/tests"]);
     }
+}
+
+#[test]
+fn the_audit_shares_nothing_with_what_it_audits() {
+    let words = [
+        "rollcall_stages",
+        "rollcall_engine",
+        "rollcall_normalize::cpu",
+        "Accumulator",
+    ];
+    check("processor/audit/src", &words, &["cpu.rs"]);
 }
 
 #[test]

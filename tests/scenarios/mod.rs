@@ -1,3 +1,4 @@
+mod audit;
 mod crash;
 mod evolution;
 mod outages;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 it failed, 2 the command or a setting is wrong.
 
 mod agent;
+pub mod audit;
 mod bootstrap;
 mod normalize;
 pub mod query;
@@ -36,6 +37,8 @@ enum Command {
     Agent(agent::AgentArgs),
     /// Ask what a fleet runs: top applications, memory, machines, users
     Query(query::QueryArgs),
+    /// Fold the raw topic again, independently, and compare what the tables hold; exit code 0 only for no difference
+    Audit(audit::AuditArgs),
     /// Print the pipeline as the code has it
     Topology {
         /// How to print it
@@ -65,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Agent(arguments) => agent::agent(&arguments),
+        Command::Audit(arguments) => return audit::audit(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Normalize(arguments) => return normalize::normalize(&arguments),
         Command::Topology { format } => {

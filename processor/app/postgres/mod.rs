@@ -19,6 +19,7 @@
 //!
 //! Must not know: Kafka clients, stages beyond what a flush holds, clocks.
 
+pub mod audit;
 pub mod claim;
 pub mod connect;
 pub mod copy;
