@@ -24,7 +24,8 @@ need perl perl
 need maven mvn
 java_version=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1 || true)
 if [ "${java_version:-0}" -lt 17 ]; then
-    missing+=(openjdk-17-jre-headless)
+    # Debian 13 has none older than 21; elsewhere the default may be older than 17.
+    missing+=('$(apt-cache show openjdk-17-jre-headless >/dev/null 2>&1 && echo openjdk-17-jre-headless || echo default-jre-headless)')
 fi
 
 if [ ${#missing[@]} -eq 0 ]; then
