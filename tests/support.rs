@@ -204,6 +204,11 @@ pub struct Record {
 pub struct Processor(Child);
 
 impl Processor {
+    /// Takes a child into care.
+    pub fn of(child: Child) -> Self {
+        Self(child)
+    }
+
     /// Kills it as a power cut would.
     pub fn kill9(mut self) {
         self.0.kill().expect("the processor is there");

@@ -3,6 +3,7 @@ mod crash;
 mod evolution;
 mod outages;
 mod pipeline;
+mod positions;
 mod producers;
 mod queries;
 mod rebalance;
