@@ -7,10 +7,14 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := $(CARGO_TARGET_DIR)/tools
 CARGO_DENY := $(TOOLS)/bin/cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help setup check test bench clean
+.PHONY: help demo setup check test bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+demo: setup ## everything on this machine until Ctrl-C; with SECONDS=60 it ends by itself, with an audit
+	cargo build --locked -p rollcall
+	$(CARGO_TARGET_DIR)/debug/rollcall demo $(if $(SECONDS),--seconds $(SECONDS))
 
 setup: ## look for what is missing, and install it where that may be done
 	@processor/stack/setup.sh

@@ -5,6 +5,8 @@
 mod agent;
 pub mod audit;
 mod bootstrap;
+#[cfg(feature = "demo")]
+mod demo;
 mod normalize;
 pub mod query;
 mod run;
@@ -29,6 +31,9 @@ struct Cli {
 enum Command {
     /// Make topics and register schemas; what is there already is checked and left as it is
     Bootstrap(settings::Settings),
+    /// Show everything on this machine: services, pipeline, a simulated fleet, answers, and with --seconds an audit
+    #[cfg(feature = "demo")]
+    Demo(demo::DemoArgs),
     /// Run stages until Ctrl-C
     Run(run::RunArgs),
     /// Send the snapshots of a simulated fleet to Kafka
@@ -65,6 +70,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Bootstrap(settings) => bootstrap::bootstrap(&settings),
+        #[cfg(feature = "demo")]
+        Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run(arguments) => run::run(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Agent(arguments) => agent::agent(&arguments),
