@@ -10,6 +10,7 @@ mod topics;
 
 pub use catch_up::CatchUp;
 pub use print::{report_json, report_text};
+pub(super) use topics::raw_ends;
 
 use super::settings::{Settings, SettingsError};
 use crate::driver::{Control, Shared, Signal};
@@ -105,7 +106,7 @@ fn try_audit(arguments: &AuditArgs) -> anyhow::Result<AuditReport> {
     let examples = within("show", arguments.show.into(), 100_000)? as usize;
     let wait = within("wait-seconds", arguments.wait_seconds, 86_400)?;
     let catch_up = (wait > 0).then(|| {
-        let raw_ends = topics::raw_ends(&shared)?;
+        let raw_ends = raw_ends(&shared)?;
         let timeout = Duration::from_secs(wait);
         Ok::<_, anyhow::Error>(CatchUp { raw_ends, timeout })
     });

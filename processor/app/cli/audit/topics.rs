@@ -57,7 +57,7 @@ impl<'a, M: Message> Decoding<'a, M> {
 }
 
 /// The end of each raw partition.
-pub(super) fn raw_ends(shared: &Shared) -> anyhow::Result<Vec<i64>> {
+pub(in crate::cli) fn raw_ends(shared: &Shared) -> anyhow::Result<Vec<i64>> {
     let marks = watermarks(shared, layout::SNAPSHOTS, shared.partitions.snapshots)?;
     Ok(marks.into_iter().map(|(_, end)| end).collect())
 }

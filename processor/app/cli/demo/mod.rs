@@ -14,16 +14,14 @@ mod screen;
 mod services;
 mod verdict;
 
+use super::audit::{raw_ends, report_text};
 use super::run::RunArgs;
 use super::settings::SettingsError;
-use crate::driver::{Control, Shared, Signal};
-use crate::kafka::fetch::Fetcher;
+use crate::driver::{Control, Signal};
 use crate::postgres::{PostgresSettings, Session, StoredTotals, read_totals};
-use anyhow::Context as _;
 use clap::Parser;
 use crew::Crew;
 use rollcall_domain::Timestamp;
-use rollcall_stages::layout;
 use screen::Screen;
 use services::Services;
 use std::time::{Duration, Instant};
@@ -32,8 +30,6 @@ use std::time::{Duration, Instant};
 const STEP: Duration = Duration::from_millis(200);
 /// When the questions are answered: by then every machine has reported twice, which differences of CPU time need.
 const ANSWERS_AFTER: Duration = Duration::from_secs(24);
-/// How long one request to a broker may take.
-const REQUEST: Duration = Duration::from_secs(10);
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -106,7 +102,7 @@ fn on_services(
         made.topics.len(),
         made.migrations.unwrap_or_default()
     ));
-    let raw_before = raw_records(&shared)?;
+    let ends_before = raw_ends(&shared)?;
     let pipeline = super::run::pipeline_config(&run, &shared)?;
     let crew = Crew::start(arguments, pipeline, &shared);
     let watched = Show {
@@ -121,7 +117,9 @@ fn on_services(
     screen.say("stopping the fleet and the agent");
     let (sent, pipeline) = crew.end_producers();
     let judged = watched.and(sent).and_then(|sent| {
-        let raw = raw_records(&shared)? - raw_before;
+        let ends = raw_ends(&shared)?;
+        // The raw topic is written without transactions, so its offsets count records only.
+        let raw = ends.iter().sum::<i64>() - ends_before.iter().sum::<i64>();
         if arguments.seconds.is_none() {
             screen.say(&format!(
                 "{} snapshots were sent and {raw} are in Kafka",
@@ -133,25 +131,17 @@ fn on_services(
             interrupt.signal() == Signal::Run,
             "interrupted before the audit, so nothing can be said about the tables"
         );
-        verdict::judge(&shared, &database, &sent, raw, screen, interrupt)
+        verdict::all_arrived(&sent, raw)?;
+        screen.say(&format!(
+            "all {raw} snapshots that were sent are in Kafka; auditing the tables"
+        ));
+        let report = verdict::audit(&shared, &database, ends, interrupt)?;
+        screen.print(&report_text(&report));
+        verdict::no_differences(&report)
     });
     screen.say("stopping the pipeline");
     // What the pipeline says comes first: it is the cause of what the others say.
     pipeline.end().and(judged)
-}
-
-/// How many records the raw topic was ever sent: it is written without transactions, so offsets count records only.
-fn raw_records(shared: &Shared) -> anyhow::Result<i64> {
-    let fetcher = Fetcher::new(&shared.kafka, "demo")?;
-    let topic = shared.kafka.topic(layout::SNAPSHOTS.name);
-    let mut records = 0;
-    for partition in 0..shared.partitions.snapshots {
-        let (_, end) = fetcher
-            .watermarks(&topic, partition, REQUEST)
-            .with_context(|| format!("the end of {topic}[{partition}] can't be read"))?;
-        records += end;
-    }
-    Ok(records)
 }
 
 /// What people watch.

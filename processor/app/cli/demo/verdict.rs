@@ -1,31 +1,53 @@
-//! Whether the demo's tables are right.
+//! Whether what was sent is in the raw topic, and whether the tables are right.
 
+use super::super::audit::{AuditOptions, CatchUp, run_audit};
 use super::crew::Sent;
-use super::screen::Screen;
 use crate::driver::{Control, Shared};
 use crate::postgres::PostgresSettings;
+use rollcall_audit::AuditReport;
+use std::time::Duration;
 
-/// Fails unless everything that was sent is in the raw topic, and the tables equal the audit's fold of it.
-pub(super) fn judge(
-    _shared: &Shared,
-    _database: &PostgresSettings,
-    sent: &Sent,
-    raw: i64,
-    screen: &Screen,
-    _interrupt: &Control,
-) -> anyhow::Result<()> {
-    let delivered = sent.delivered();
+/// How long the tables are given to catch up with the raw topic.
+const CATCH_UP: Duration = Duration::from_secs(120);
+
+/// Fails unless all that was sent is in the raw topic, once.
+pub(super) fn all_arrived(sent: &Sent, raw: i64) -> anyhow::Result<()> {
+    let (delivered, in_doubt) = (sent.delivered(), sent.in_doubt());
     anyhow::ensure!(
-        sent.in_doubt() == 0,
-        "Kafka has not said that it holds {} of the snapshots that were sent",
-        sent.in_doubt()
+        in_doubt == 0,
+        "Kafka has not said that it holds {in_doubt} of the snapshots that were sent"
     );
     anyhow::ensure!(
         u64::try_from(raw) == Ok(delivered),
         "{delivered} snapshots were sent and acknowledged, but {raw} are in the raw topic"
     );
-    screen.say(&format!(
-        "all {delivered} snapshots that were sent are in Kafka"
-    ));
+    Ok(())
+}
+
+/// Waits until the tables hold everything up to `raw_ends`, then compares.
+pub(super) fn audit(
+    shared: &Shared,
+    database: &PostgresSettings,
+    raw_ends: Vec<i64>,
+    interrupt: &Control,
+) -> anyhow::Result<AuditReport> {
+    let options = AuditOptions {
+        catch_up: Some(CatchUp {
+            raw_ends,
+            timeout: CATCH_UP,
+        }),
+        ..AuditOptions::default()
+    };
+    run_audit(shared, database, &options, interrupt)
+}
+
+/// Fails if the audit found something.
+pub(super) fn no_differences(report: &AuditReport) -> anyhow::Result<()> {
+    let differences = report.differences();
+    anyhow::ensure!(
+        differences == 0,
+        "the audit found {differences} differences; they are listed above"
+    );
+    anyhow::ensure!(report.compared() > 0, "the audit had nothing to compare");
     Ok(())
 }
