@@ -1,5 +1,6 @@
 mod audit;
 mod crash;
+mod demo;
 mod evolution;
 mod outages;
 mod pipeline;

@@ -78,8 +78,7 @@ pub(crate) fn demo(arguments: &DemoArgs) -> anyhow::Result<()> {
     let interrupt = Control::new();
     let signals = super::signals::listen(&interrupt)?;
     let screen = Screen::new();
-    screen.say("starting Kafka, the schema registry and PostgreSQL (the first time fetches them)");
-    let services = Services::start()?;
+    let services = Services::start(&screen)?;
     let ended = on_services(arguments, &services, &screen, &interrupt);
     screen.close();
     services.stop()?;

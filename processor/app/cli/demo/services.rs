@@ -1,6 +1,7 @@
 //! The services of the demo: a private stack, or those that the environment names.
 
 use super::super::settings::SettingsError;
+use super::screen::Screen;
 use rollcall_stack::{Stack, StackOptions};
 
 const KAFKA: &str = "ROLLCALL_KAFKA_BROKERS";
@@ -18,7 +19,7 @@ pub(super) struct Services {
 
 impl Services {
     /// Takes the services of the environment if it names all three, else starts private ones in a temporary folder.
-    pub(super) fn start() -> anyhow::Result<Self> {
+    pub(super) fn start(screen: &Screen) -> anyhow::Result<Self> {
         let named = [KAFKA, REGISTRY, DATABASE].map(|key| std::env::var(key).ok());
         match named {
             [Some(brokers), Some(registry_url), Some(database_url)] => Ok(Self {
@@ -28,6 +29,9 @@ impl Services {
                 database_url,
             }),
             [None, None, None] => {
+                screen.say(
+                    "starting Kafka, the schema registry and PostgreSQL (the first time fetches them)",
+                );
                 let stack = Stack::start(StackOptions::for_tests())?;
                 Ok(Self {
                     brokers: stack.kafka_brokers().to_owned(),
