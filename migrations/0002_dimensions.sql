@@ -1,19 +1,6 @@
 -- What detail rows point to: machines, applications, command lines and owners. Texts are unique by a hash, for they
 -- may be longer than what an index can hold.
 
-DO $$
-BEGIN
-    IF current_setting('server_encoding') <> 'UTF8' THEN
-        RAISE EXCEPTION 'the database has the encoding %, and Rollcall needs UTF8', current_setting('server_encoding');
-    END IF;
-END
-$$;
-
-CREATE SCHEMA IF NOT EXISTS rollcall;
-COMMENT ON SCHEMA rollcall IS 'Rollcall''s tables, written by its SINK stage. Read them through the schema analytics.';
-CREATE SCHEMA IF NOT EXISTS analytics;
-COMMENT ON SCHEMA analytics IS 'Stable views and functions for people and tools that ask what a fleet of machines runs.';
-
 CREATE FUNCTION rollcall.text_hash(VARIADIC parts text[]) RETURNS uuid
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (

@@ -21,6 +21,7 @@ macro_rules! migrations {
 }
 
 migrations! {
+    "0001_sketch_functions.sql",
     "0002_dimensions.sql",
     "0003_details.sql",
     "0004_rollups.sql",

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 #[tokio::test]
 async fn a_new_claim_fences_the_old_epoch() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut old = database.sink().await;
     let first = claimed(&mut old, TOPIC, 0).await;
     assert_eq!((first.epoch, first.next_offset), (1, 0));
@@ -45,9 +43,7 @@ async fn a_new_claim_fences_the_old_epoch() {
 
 #[tokio::test]
 async fn a_claim_ends_a_frozen_owner_that_holds_locks() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut frozen = database.sink().await;
     let claim = claimed(&mut frozen, TOPIC, 0).await;
     // In the middle of a flush: the offset is moved and locked, a COPY waits for its client.
@@ -71,9 +67,7 @@ async fn a_claim_ends_a_frozen_owner_that_holds_locks() {
 
 #[tokio::test]
 async fn a_released_partition_is_claimed_without_ending_its_owner() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let (mut old, mut new) = (database.sink().await, database.sink().await);
     let claim = claimed(&mut old, TOPIC, 0).await;
     release(old.session(), TOPIC, 0, claim.epoch).await.unwrap();
@@ -89,9 +83,7 @@ async fn a_released_partition_is_claimed_without_ending_its_owner() {
 
 #[tokio::test]
 async fn two_that_claim_at_once_get_different_epochs() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut tasks = Vec::new();
     for _ in 0..4 {
         let settings = database.settings();
@@ -130,9 +122,7 @@ async fn two_that_claim_at_once_get_different_epochs() {
 
 #[tokio::test]
 async fn another_deployment_is_refused() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     claimed(&mut sink, TOPIC, 0).await;
     let request = ClaimRequest {
@@ -152,9 +142,7 @@ async fn another_deployment_is_refused() {
 
 #[tokio::test]
 async fn errors_of_connecting_say_what_to_do() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let check = async |url: String, class, words: &str| {
         let error = Session::connect(&PostgresSettings::new(url, "t"))
             .await
@@ -181,9 +169,7 @@ async fn errors_of_connecting_say_what_to_do() {
 
 #[tokio::test]
 async fn a_mismatch_of_one_partition_rolls_everything_back() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let claims = [
         claimed(&mut sink, TOPIC, 0).await,

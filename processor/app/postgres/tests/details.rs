@@ -51,9 +51,7 @@ fn rich_snapshot() -> SnapshotObservations<'static> {
 
 #[tokio::test]
 async fn a_flush_reads_back_through_the_view() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let mut claim = claimed(&mut sink, TOPIC, 0).await;
     let flushed = flush(&mut sink, &mut claim, &[rich_snapshot()]).await;
@@ -84,9 +82,7 @@ async fn a_flush_reads_back_through_the_view() {
 
 #[tokio::test]
 async fn numbers_grow_and_the_books_balance_over_many_flushes() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let mut claim = claimed(&mut sink, TOPIC, 0).await;
     let snapshots: Vec<_> = (0..2_600).map(|n| snapshot(0, n, "m", 2)).collect();
@@ -113,9 +109,7 @@ async fn numbers_grow_and_the_books_balance_over_many_flushes() {
 
 #[tokio::test]
 async fn a_loss_shows_in_the_books() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let mut claim = claimed(&mut sink, TOPIC, 0).await;
     flush(&mut sink, &mut claim, &[snapshot(0, 0, "m", 2)]).await;
@@ -131,9 +125,7 @@ async fn a_loss_shows_in_the_books() {
 
 #[tokio::test]
 async fn two_connections_with_the_same_new_texts_agree() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut tasks = Vec::new();
     for partition in 0..4 {
         let settings = database.settings();
@@ -169,9 +161,7 @@ async fn two_connections_with_the_same_new_texts_agree() {
 
 #[tokio::test]
 async fn machines_follow_their_latest_snapshot() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let mut claim = claimed(&mut sink, TOPIC, 0).await;
     flush(&mut sink, &mut claim, &[snapshot(0, 0, "m", 0)]).await;
@@ -198,9 +188,7 @@ async fn machines_follow_their_latest_snapshot() {
 
 #[tokio::test]
 async fn nothing_in_a_snapshot_makes_a_flush_fail() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let mut claim = claimed(&mut sink, TOPIC, 0).await;
     let mut hostile = snapshot(0, 0, "m\0", 1);
@@ -247,9 +235,7 @@ async fn nothing_in_a_snapshot_makes_a_flush_fail() {
 async fn dead_letters_read_back() {
     use rollcall_domain::pipeline::{DeadLetter, Rejection};
     use rollcall_domain::{LineReason, RejectionReason};
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let claim = claimed(&mut sink, "dead-letters", 0).await;
     let letter = |offset, rejection| DeadLetter {

@@ -1,4 +1,4 @@
-//! Against a real server: each test makes a database of its own on the one that `DATABASE_URL` names.
+//! Against a real server (`server.rs`), where each test makes a database of its own.
 
 mod claims;
 mod copying;
@@ -7,6 +7,8 @@ mod partitions;
 mod questions;
 mod rollups;
 mod schema;
+mod server;
+mod sketches;
 mod throughput;
 
 use super::*;
@@ -33,14 +35,8 @@ struct TestDatabase {
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 impl TestDatabase {
-    /// `None`, loudly, where there is no server.
-    async fn create() -> Option<Self> {
-        let Ok(server) = std::env::var("DATABASE_URL") else {
-            eprintln!(
-                "\nSKIPPED: DATABASE_URL is not set, so nothing was tested against PostgreSQL\n"
-            );
-            return None;
-        };
+    async fn create() -> Self {
+        let server = server::url();
         let number = DATABASES.fetch_add(1, Ordering::Relaxed);
         let name = format!("rollcall_test_{}_{number}", std::process::id());
         let database = Self { server, name };
@@ -48,7 +44,7 @@ impl TestDatabase {
         database.on_server("CREATE DATABASE").await;
         let mut session = database.session().await;
         migrate(&mut session).await.unwrap();
-        Some(database)
+        database
     }
 
     async fn on_server(&self, statement: &str) {
@@ -62,12 +58,10 @@ impl TestDatabase {
     }
 
     fn settings(&self) -> PostgresSettings {
-        let (server, database) = self.server.rsplit_once('/').unwrap();
-        let parameters = database.split_once('?').map_or("", |(_, rest)| rest);
-        PostgresSettings::new(
-            format!("{server}/{}?{parameters}", self.name),
-            "rollcall tests",
-        )
+        let (address, parameters) = self.server.split_once('?').unwrap_or((&self.server, ""));
+        let (address, _) = address.rsplit_once('/').unwrap();
+        let url = format!("{address}/{}?{parameters}", self.name);
+        PostgresSettings::new(url, "rollcall tests")
     }
 
     async fn session(&self) -> Session {

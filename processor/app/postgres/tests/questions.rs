@@ -28,9 +28,7 @@ async fn fill(sink: &mut SinkConnection) {
 
 #[tokio::test]
 async fn top_applications_unite_users_over_windows() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     fill(&mut sink).await;
     let mut session = database.session().await;
@@ -77,9 +75,7 @@ async fn top_applications_unite_users_over_windows() {
 
 #[tokio::test]
 async fn memory_is_merged_over_windows() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     fill(&mut sink).await;
     let period = Period {
@@ -107,9 +103,7 @@ async fn memory_is_merged_over_windows() {
 
 #[tokio::test]
 async fn what_ran_on_a_machine_and_a_users_windows() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let claim = claimed(&mut sink, TOPIC, 0).await;
     let snapshots: Vec<_> = (0..4)

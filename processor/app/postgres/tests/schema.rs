@@ -25,9 +25,7 @@ const UNCOMMENTED: &str = "
 
 #[tokio::test]
 async fn everything_has_a_comment() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut session = database.session().await;
     create_partitions_ahead(&mut session, NOON).await.unwrap();
     let lacking: Vec<String> = sqlx::query_scalar(UNCOMMENTED)
@@ -40,9 +38,7 @@ async fn everything_has_a_comment() {
 
 #[tokio::test]
 async fn migrations_run_once_and_together() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut session = database.session().await;
     assert_eq!(
         pending_migrations(&mut session).await.unwrap(),
@@ -75,9 +71,7 @@ async fn become_role(session: &mut Session, role: &str) {
 
 #[tokio::test]
 async fn the_sink_may_flush_and_forget_and_nothing_else() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     become_role(sink.session(), "rollcall_sink").await;
     let claim = claimed(&mut sink, TOPIC, 0).await;
@@ -120,9 +114,7 @@ async fn the_sink_may_flush_and_forget_and_nothing_else() {
 
 #[tokio::test]
 async fn readers_read_analytics_and_nothing_else() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut session = database.session().await;
     become_role(&mut session, "rollcall_reader").await;
     let views = "SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class AS c \
@@ -157,9 +149,7 @@ async fn readers_read_analytics_and_nothing_else() {
 
 #[tokio::test]
 async fn a_user_who_may_not_create_roles_can_migrate() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut session = database.session().await;
     let owner = format!("{}_owner", database.name);
     let plain = format!("{}_plain", database.name);

@@ -70,9 +70,7 @@ fn snapshots_per_flush() -> i64 {
 #[ignore = "a measurement"]
 #[allow(clippy::disallowed_methods)] // it measures time
 async fn throughput_of_details() {
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let per_flush = snapshots_per_flush();
     let mut claim = claimed(&mut sink, TOPIC, 0).await;
@@ -123,9 +121,7 @@ async fn throughput_of_details() {
 async fn throughput_of_rollups() {
     use super::rollups::{application, flush, merge, replace, value};
     use rollcall_domain::Grain;
-    let Some(database) = TestDatabase::create().await else {
-        return;
-    };
+    let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     let mut claim = claimed(&mut sink, super::rollups::UPDATES, 0).await;
     let names: Vec<&'static str> = (0..10_000)
