@@ -136,6 +136,20 @@ impl<K: Hash + Eq, V: Clone> Overlay<K, V> {
         debug_assert_eq!(self.len, self.base.len());
     }
 
+    /// All that is committed, in no order.
+    pub fn iter_committed(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.base.iter().map(|(key, value)| (key, value))
+    }
+
+    /// The committed value, whatever this transaction does.
+    #[must_use]
+    pub fn committed<Q: Hash + Eq + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.find_base(hash_of(key), key)
+    }
+
     /// How many keys have a value, as this transaction sees it.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -3,10 +3,12 @@
 //! For each value: [`Reader::needed`]; what it names, the shell asks the registry for and tells
 //! [`Reader::learn`]; then [`Reader::read`].
 
+use crate::layout;
 use crate::stage::SchemaLookup;
 use rollcall_codec::{
-    DecodeError, IncompatibleSchema, Message, SchemaCache, SchemaEntry, SchemaRef, wire,
+    DecodeError, IncompatibleSchema, Message, SchemaCache, SchemaEntry, SchemaRef, messages, wire,
 };
+use rollcall_engine::record::TopicIndex;
 
 /// The schemas of one topic's values.
 #[derive(Debug)]
@@ -68,5 +70,49 @@ impl<M: Message> Reader<M> {
 impl<M: Message> Default for Reader<M> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The readers of a stage: of its input `I`, its own state `S` and its task state.
+#[derive(Debug)]
+pub(crate) struct StageReaders<I: Message, S: Message> {
+    pub(crate) inputs: Reader<I>,
+    pub(crate) states: Reader<S>,
+    pub(crate) task_states: Reader<messages::TaskState>,
+    state_topic: TopicIndex,
+}
+
+impl<I: Message, S: Message> StageReaders<I, S> {
+    /// Readers of a stage that keeps its state in `state_topic`.
+    pub(crate) fn new(state_topic: TopicIndex) -> Self {
+        Self {
+            inputs: Reader::new(),
+            states: Reader::new(),
+            task_states: Reader::new(),
+            state_topic,
+        }
+    }
+
+    /// The schema that must be learnt before `value`, read from `topic`, can be read.
+    pub(crate) fn needed(
+        &self,
+        topic: TopicIndex,
+        value: Option<&[u8]>,
+        header: Option<&[u8]>,
+    ) -> Option<SchemaRef> {
+        match topic {
+            t if t == layout::TASK_STATE.index => self.task_states.needed(value, header),
+            t if t == self.state_topic => self.states.needed(value, header),
+            _ => self.inputs.needed(value, header),
+        }
+    }
+
+    /// Learns what the registry says of a schema that `topic`'s values use.
+    pub(crate) fn learn(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup) {
+        match topic {
+            t if t == layout::TASK_STATE.index => self.task_states.learn(schema, lookup),
+            t if t == self.state_topic => self.states.learn(schema, lookup),
+            _ => self.inputs.learn(schema, lookup),
+        }
     }
 }

@@ -71,6 +71,8 @@ pub(crate) struct Memory {
     ids: Overlay<String, IdRing>,
     /// Id runs changed in this transaction.
     changed_runs: Vec<(String, usize)>,
+    /// Bytes of what is committed, about.
+    committed_bytes: usize,
 }
 
 impl Memory {
@@ -79,6 +81,7 @@ impl Memory {
             cpu: Overlay::new(),
             ids: Overlay::new(),
             changed_runs: Vec::new(),
+            committed_bytes: 0,
         }
     }
 
@@ -130,6 +133,8 @@ impl Memory {
     }
 
     pub(crate) fn commit(&mut self) {
+        let added = grown(&self.cpu, cpu_bytes) + grown(&self.ids, ids_bytes);
+        self.committed_bytes = self.committed_bytes.saturating_add_signed(added);
         self.cpu.commit();
         self.ids.commit();
         self.changed_runs.clear();
@@ -154,9 +159,45 @@ impl Memory {
         }
     }
 
+    /// The restore is over: what was taken back counts.
+    pub(crate) fn finish_restore(&mut self) {
+        let cpu = self
+            .cpu
+            .iter_committed()
+            .map(|(key, cpu)| cpu_bytes(key, cpu));
+        let ids = self
+            .ids
+            .iter_committed()
+            .map(|(key, ids)| ids_bytes(key, ids));
+        self.committed_bytes = cpu.chain(ids).sum();
+    }
+
     pub(crate) fn machines(&self) -> usize {
         self.ids.len()
     }
+
+    /// Bytes of what is committed, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.committed_bytes
+    }
+}
+
+fn cpu_bytes(machine: &str, cpu: &Arc<MachineCpu>) -> usize {
+    machine.len() + size_of::<MachineCpu>() + size_of_val(&*cpu.processes)
+}
+
+fn ids_bytes(machine: &str, ring: &IdRing) -> usize {
+    let run = |run: &Arc<RecentIds>| size_of::<RecentIds>() + size_of_val(&*run.hashes);
+    machine.len() + size_of::<IdRing>() + ring.runs.iter().map(run).sum::<usize>()
+}
+
+/// How many bytes the open transaction adds to what is committed.
+fn grown<V: Clone>(state: &Overlay<String, V>, bytes: fn(&str, &V) -> usize) -> isize {
+    let of =
+        |key: &str, value: Option<&V>| value.map_or(0, |value| bytes(key, value)).cast_signed();
+    let change =
+        |(key, value): (&String, Option<&V>)| of(key, value) - of(key, state.committed(key));
+    state.dirty().map(change).sum()
 }
 
 const IDS: &str = "/ids/";
@@ -249,6 +290,36 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn bytes_after_commits_and_after_a_restore_are_the_same() {
+        let mut memory = Memory::new();
+        let mut topic = std::collections::BTreeMap::new();
+        for id in 0..1500 {
+            let cpu = MachineCpu {
+                event_at: rollcall_domain::Timestamp::from_micros(0),
+                processes: vec![
+                    rollcall_domain::pipeline::ProcessCpu {
+                        pid: 1,
+                        name_hash: 0,
+                        created_at: None,
+                        cpu_time_us: 0,
+                    };
+                    id as usize % 3
+                ],
+            };
+            memory.accept(["m", "n"][id as usize % 2], SnapshotId(id), Some(cpu));
+            topic.extend(memory.changes());
+            memory.commit();
+        }
+        let mut restored = Memory::new();
+        for (key, state) in topic {
+            restored.restore(&key, Some(state));
+        }
+        restored.finish_restore();
+        assert!(memory.bytes() > 1500 * 8);
+        assert_eq!(memory.bytes(), restored.bytes());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod memory;
 mod partials;
 
 use crate::layout::{self, Partitions};
-use crate::schemas::Reader;
+use crate::schemas::StageReaders;
 use crate::stage::{SchemaLookup, Stage, StageError};
 use crate::task_state;
 use accept::{Accepted, Material, Rejected};
@@ -74,9 +74,7 @@ pub struct NormalizeStage {
     config: NormalizeConfig,
     rules: Arc<ApplicationRules>,
     encoder: Encoder,
-    inputs: Reader<messages::ProcessSnapshot>,
-    states: Reader<messages::MachineState>,
-    task_states: Reader<messages::TaskState>,
+    readers: StageReaders<messages::ProcessSnapshot, messages::MachineState>,
     directory: Arc<dyn Directory + Send + Sync>,
     memory: Memory,
     partials: Partials,
@@ -101,9 +99,7 @@ impl NormalizeStage {
         );
         Self {
             partials: Partials::new(config.finest_grains),
-            inputs: Reader::new(),
-            states: Reader::new(),
-            task_states: Reader::new(),
+            readers: StageReaders::new(layout::STATE_NORMALIZE.index),
             memory: Memory::new(),
             time: StageTime::default(),
             rejected: Vec::new(),
@@ -127,7 +123,8 @@ impl NormalizeStage {
     }
 
     fn decode<'a>(&self, record: &InputRecord<'a>) -> Result<Snapshot<'a>, Rejected> {
-        self.inputs
+        self.readers
+            .inputs
             .read(record.value, record.schema_header)
             .map_err(|error| Rejected::new(error.reason(), error.detail()))
     }
@@ -410,6 +407,7 @@ impl Processor for NormalizeStage {
         if source == layout::TASK_STATE.index {
             if let Some(value) = value {
                 let found = self
+                    .readers
                     .task_states
                     .read(Some(value), None)
                     .map_err(|error| unreadable(&text, &error))?;
@@ -420,7 +418,8 @@ impl Processor for NormalizeStage {
         }
         let state = match value {
             Some(value) => Some(
-                self.states
+                self.readers
+                    .states
                     .read(Some(value), None)
                     .map_err(|error| unreadable(&text, &error))?,
             ),
@@ -431,6 +430,7 @@ impl Processor for NormalizeStage {
     }
 
     fn restored(&mut self) -> Result<i64, StageError> {
+        self.memory.finish_restore();
         if self.state.stage_time != Timestamp::MIN {
             self.time.handle_record(self.state.stage_time.as_micros());
         }
@@ -488,19 +488,11 @@ impl Stage for NormalizeStage {
         value: Option<&[u8]>,
         schema_header: Option<&[u8]>,
     ) -> Option<SchemaRef> {
-        match topic {
-            t if t == layout::TASK_STATE.index => self.task_states.needed(value, schema_header),
-            t if t == layout::STATE_NORMALIZE.index => self.states.needed(value, schema_header),
-            _ => self.inputs.needed(value, schema_header),
-        }
+        self.readers.needed(topic, value, schema_header)
     }
 
     fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup) {
-        match topic {
-            t if t == layout::TASK_STATE.index => self.task_states.learn(schema, lookup),
-            t if t == layout::STATE_NORMALIZE.index => self.states.learn(schema, lookup),
-            _ => self.inputs.learn(schema, lookup),
-        }
+        self.readers.learn(topic, schema, lookup);
     }
 
     fn task_state(&self) -> &TaskState {
@@ -512,7 +504,7 @@ impl Stage for NormalizeStage {
     }
 
     fn state_bytes(&self) -> usize {
-        0
+        self.memory.bytes()
     }
 
     fn counters(&self) -> Vec<(&'static str, u64)> {

@@ -8,25 +8,26 @@
 //! transactions, and once, however often they are read; stage time is the minimum over all upstream partitions; each updates topic partition gets its
 //! PROGRESS last in every transaction, so that a reader who stops at one holds whole transactions.
 
+mod grains;
+mod seal;
+mod state_key;
+
 use crate::layout::{self, Partitions};
 use crate::normalize::unreadable;
-use crate::schemas::Reader;
+use crate::schemas::StageReaders;
 use crate::stage::{SchemaLookup, Stage, StageError};
 use crate::task_state;
 use rollcall_codec::{Encoder, SchemaRef, messages};
-use rollcall_domain::observation::SourceOffset;
-use rollcall_domain::pipeline::{
-    ClosedThrough, Partial, Progress, RollupPartials, RollupState, RollupUpdate, TaskState,
-    UpdateKind, Upstream,
-};
-use rollcall_domain::rollup::{Accumulator, GroupingSet, RollupKey};
+use rollcall_domain::pipeline::{Partial, RollupPartials, RollupState, TaskState, Upstream};
+use rollcall_domain::rollup::{Accumulator, GroupingSet};
 use rollcall_domain::time::Timestamp;
 use rollcall_domain::window::{Grain, Window};
 use rollcall_engine::Processor;
 use rollcall_engine::batch::Batch;
-use rollcall_engine::record::{InputRecord, OutputRecord, TopicIndex};
+use rollcall_engine::record::{InputRecord, TopicIndex};
 use rollcall_engine::stage_time::UpstreamTimes;
-use rollcall_engine::windows::{Aggregate, ChangeKind, GrainSpec, WindowLimits, Windows};
+use rollcall_engine::windows::{Aggregate, GrainSpec, WindowLimits, Windows};
+use state_key::parse_state_key;
 
 /// Settings of a ROLLUP task.
 #[derive(Clone, Debug)]
@@ -63,9 +64,7 @@ impl Aggregate for Value {
 pub struct RollupStage {
     config: RollupConfig,
     encoder: Encoder,
-    inputs: Reader<messages::RollupPartials>,
-    states: Reader<messages::RollupState>,
-    task_states: Reader<messages::TaskState>,
+    readers: StageReaders<messages::RollupPartials, messages::RollupState>,
     windows: [Windows<Value>; 3],
     upstream: UpstreamTimes,
     /// Per upstream: messages of a transaction whose last message is not here yet.
@@ -113,9 +112,7 @@ impl RollupStage {
             upstream: UpstreamTimes::new(upstreams as usize),
             open: (0..upstreams).map(|_| None).collect(),
             restored_through: [[Timestamp::MIN; 3]; 3],
-            inputs: Reader::new(),
-            states: Reader::new(),
-            task_states: Reader::new(),
+            readers: StageReaders::new(layout::STATE_ROLLUP.index),
             config,
             encoder,
             windows,
@@ -127,48 +124,6 @@ impl RollupStage {
         self.config.grains[set as usize]
             .iter()
             .position(|known| *known == grain)
-    }
-
-    /// Hands what was persisted per grain to the windows; a grain without a record is new, and counts from its
-    /// next window on, unless the task itself is new.
-    fn restore_grains(&mut self) {
-        let began = self.state.sequence > 0;
-        let folded_through = GroupingSet::ALL.map(|set| self.folded_through(set));
-        // A grain that settings no longer name misses what is folded from here on: named again, it is a new one.
-        let grains = &self.config.grains;
-        self.state
-            .closed_through
-            .retain(|closed| grains[closed.grouping_set as usize].contains(&closed.grain));
-        for set in GroupingSet::ALL {
-            for (index, &grain) in self.config.grains[set as usize].iter().enumerate() {
-                let found = self
-                    .state
-                    .closed_through
-                    .iter()
-                    .find(|c| c.grouping_set == set && c.grain == grain);
-                let (closed_through, counted_from) = match found {
-                    Some(found) => (found.through, found.counted_from),
-                    None if began => {
-                        let now = self.state.stage_time.max(Timestamp::from_micros(0));
-                        let next = grain.window_of(now).end();
-                        let clean = first_start(grain, folded_through[set as usize]);
-                        (Timestamp::MIN, next.max(clean))
-                    }
-                    None => (Timestamp::MIN, Timestamp::MIN),
-                };
-                let through =
-                    (closed_through != Timestamp::MIN).then(|| closed_through.as_micros());
-                self.windows[set as usize].restore_grain(index, through, counted_from.as_micros());
-                if found.is_none() {
-                    self.state.closed_through.push(ClosedThrough {
-                        grouping_set: set,
-                        grain,
-                        through: closed_through,
-                        counted_from,
-                    });
-                }
-            }
-        }
     }
 
     /// The raw partition count is part of what the state is of, too.
@@ -184,19 +139,6 @@ impl RollupStage {
             found: found.upstream.len().to_string(),
             expected: expected.to_string(),
         })
-    }
-
-    /// Every contribution to a grouping set that was folded so far lies before this time: upstreams may be
-    /// ahead of the stage time, and clocks ahead of upstreams.
-    fn folded_through(&self, set: GroupingSet) -> Timestamp {
-        let recorded = self.state.closed_through.iter();
-        recorded
-            .filter(|closed| closed.grouping_set == set)
-            .min_by_key(|closed| closed.grain)
-            .map_or(Timestamp::MIN, |finest| {
-                let open = self.restored_through[set as usize][finest.grain as usize];
-                open.max(finest.through).max(finest.counted_from)
-            })
     }
 
     /// Refuses partials of another grain than the settings' finest.
@@ -294,110 +236,6 @@ impl RollupStage {
         }
         Ok(())
     }
-
-    fn seal_set(&mut self, set: GroupingSet, batch: &mut Batch) -> Result<(), StageError> {
-        let partition = self.config.partition;
-        for change in self.windows[set as usize].changes() {
-            let window = Window {
-                grain: self.config.grains[set as usize][change.grain],
-                start: Timestamp::from_micros(change.window_start_us),
-            };
-            let key = RollupKey::parse(set, change.key).ok_or_else(|| {
-                StageError::Invariant(format!("rollup key {:?} can't be read", change.key))
-            })?;
-            let accumulator = change.value.0.clone();
-            let update = RollupUpdate::Value {
-                kind: kind_of(change.kind),
-                key,
-                window,
-                accumulator,
-            };
-            let mut value = Vec::new();
-            self.encoder
-                .encode_update(&update, &mut value)
-                .map_err(invariant)?;
-            batch.push(OutputRecord {
-                topic: layout::updates_topic(set).index,
-                partition,
-                key: Some(change.key.as_bytes().to_vec()),
-                value: Some(value),
-            });
-            let value = match (change.kind, update) {
-                (
-                    ChangeKind::Update,
-                    RollupUpdate::Value {
-                        key,
-                        window,
-                        accumulator,
-                        ..
-                    },
-                ) => {
-                    let mut value = Vec::new();
-                    let state = RollupState {
-                        key,
-                        window,
-                        accumulator,
-                    };
-                    self.encoder
-                        .encode_rollup_state(&state, &mut value)
-                        .map_err(invariant)?;
-                    Some(value)
-                }
-                (ChangeKind::Closed, _) => None,
-                _ => continue,
-            };
-            batch.push(OutputRecord {
-                topic: layout::STATE_ROLLUP.index,
-                partition,
-                key: Some(state_key(set, window, change.key).into_bytes()),
-                value,
-            });
-        }
-        Ok(())
-    }
-
-    fn progress(&self) -> Progress {
-        Progress {
-            stage_time: self.state.stage_time,
-            folded: self
-                .state
-                .upstream
-                .iter()
-                .map(|upstream| SourceOffset {
-                    partition: upstream.partition,
-                    offset: upstream.next_offset,
-                })
-                .collect(),
-            closed_through: self.state.closed_through.clone(),
-        }
-    }
-
-    fn seal_progress(&mut self, batch: &mut Batch) -> Result<(), StageError> {
-        let mut value = Vec::new();
-        let progress = RollupUpdate::Progress(self.progress());
-        self.encoder
-            .encode_update(&progress, &mut value)
-            .map_err(invariant)?;
-        for set in GroupingSet::ALL {
-            batch.push(OutputRecord {
-                topic: layout::updates_topic(set).index,
-                partition: self.config.partition,
-                key: None,
-                value: Some(value.clone()),
-            });
-        }
-        let mut value = Vec::new();
-        self.encoder
-            .encode_task_state(&self.state, &mut value)
-            .map_err(invariant)?;
-        batch.push(OutputRecord {
-            topic: layout::TASK_STATE.index,
-            partition: layout::rollup_task_partition(self.config.partitions, self.config.partition),
-            key: Some(task_state::key(layout::ROLLUP, self.config.partition)),
-            value: Some(value),
-        });
-        Ok(())
-    }
 }
 
 fn owned(partial: Partial<'_>) -> Partial<'static> {
@@ -406,47 +244,6 @@ fn owned(partial: Partial<'_>) -> Partial<'static> {
         window: partial.window,
         accumulator: partial.accumulator,
     }
-}
-
-/// The first start of a window of `grain` at or after `time`.
-fn first_start(grain: Grain, time: Timestamp) -> Timestamp {
-    let window = grain.window_of(time);
-    if window.start == time {
-        time
-    } else {
-        window.end()
-    }
-}
-
-fn invariant(error: impl std::fmt::Display) -> StageError {
-    StageError::Invariant(format!("an internal record can't be encoded: {error}"))
-}
-
-fn kind_of(kind: ChangeKind) -> UpdateKind {
-    match kind {
-        ChangeKind::Update => UpdateKind::Update,
-        ChangeKind::Closed => UpdateKind::Closed,
-        ChangeKind::Correction => UpdateKind::Correction,
-    }
-}
-
-/// What [`parse_state_key`] reads.
-fn state_key(set: GroupingSet, window: Window, key: &str) -> String {
-    format!(
-        "{}/{}/{}/{key}",
-        set.as_str(),
-        window.grain.as_str(),
-        window.start.as_micros()
-    )
-}
-
-/// Reads `<grouping set>/<grain>/<window start>/<rollup key>`.
-fn parse_state_key(key: &str) -> Option<(GroupingSet, Grain, i64, &str)> {
-    let mut parts = key.splitn(4, '/');
-    let set = GroupingSet::parse(parts.next()?)?;
-    let grain = Grain::parse(parts.next()?)?;
-    let start = parts.next()?.parse().ok()?;
-    Some((set, grain, start, parts.next()?))
 }
 
 impl Processor for RollupStage {
@@ -462,6 +259,7 @@ impl Processor for RollupStage {
         if source == layout::TASK_STATE.index {
             if let Some(value) = value {
                 let found = self
+                    .readers
                     .task_states
                     .read(Some(value), None)
                     .map_err(|error| unreadable(&text, &error))?;
@@ -487,6 +285,7 @@ impl Processor for RollupStage {
         let value = match value {
             Some(value) => {
                 let RollupState { accumulator, .. } = self
+                    .readers
                     .states
                     .read(Some(value), None)
                     .map_err(|error| unreadable(&text, &error))?;
@@ -517,6 +316,7 @@ impl Processor for RollupStage {
 
     fn process(&mut self, record: &InputRecord<'_>, _batch: &mut Batch) -> Result<(), StageError> {
         let message = self
+            .readers
             .inputs
             .read(record.value, record.schema_header)
             .map_err(|error| StageError::UnreadableInternal {
@@ -582,19 +382,11 @@ impl Stage for RollupStage {
         value: Option<&[u8]>,
         schema_header: Option<&[u8]>,
     ) -> Option<SchemaRef> {
-        match topic {
-            t if t == layout::TASK_STATE.index => self.task_states.needed(value, schema_header),
-            t if t == layout::STATE_ROLLUP.index => self.states.needed(value, schema_header),
-            _ => self.inputs.needed(value, schema_header),
-        }
+        self.readers.needed(topic, value, schema_header)
     }
 
     fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup) {
-        match topic {
-            t if t == layout::TASK_STATE.index => self.task_states.learn(schema, lookup),
-            t if t == layout::STATE_ROLLUP.index => self.states.learn(schema, lookup),
-            _ => self.inputs.learn(schema, lookup),
-        }
+        self.readers.learn(topic, schema, lookup);
     }
 
     fn task_state(&self) -> &TaskState {

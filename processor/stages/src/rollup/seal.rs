@@ -1,0 +1,137 @@
+//! What a transaction of ROLLUP writes: changed windows, PROGRESS, the task's own state.
+
+use super::RollupStage;
+use super::state_key::state_key;
+use crate::layout;
+use crate::stage::StageError;
+use crate::task_state;
+use rollcall_domain::observation::SourceOffset;
+use rollcall_domain::pipeline::{Progress, RollupState, RollupUpdate, UpdateKind};
+use rollcall_domain::rollup::{GroupingSet, RollupKey};
+use rollcall_domain::time::Timestamp;
+use rollcall_domain::window::Window;
+use rollcall_engine::batch::Batch;
+use rollcall_engine::record::OutputRecord;
+use rollcall_engine::windows::ChangeKind;
+
+impl RollupStage {
+    pub(super) fn seal_set(
+        &mut self,
+        set: GroupingSet,
+        batch: &mut Batch,
+    ) -> Result<(), StageError> {
+        let partition = self.config.partition;
+        for change in self.windows[set as usize].changes() {
+            let window = Window {
+                grain: self.config.grains[set as usize][change.grain],
+                start: Timestamp::from_micros(change.window_start_us),
+            };
+            let key = RollupKey::parse(set, change.key).ok_or_else(|| {
+                StageError::Invariant(format!("rollup key {:?} can't be read", change.key))
+            })?;
+            let accumulator = change.value.0.clone();
+            let update = RollupUpdate::Value {
+                kind: kind_of(change.kind),
+                key,
+                window,
+                accumulator,
+            };
+            let mut value = Vec::new();
+            self.encoder
+                .encode_update(&update, &mut value)
+                .map_err(invariant)?;
+            batch.push(OutputRecord {
+                topic: layout::updates_topic(set).index,
+                partition,
+                key: Some(change.key.as_bytes().to_vec()),
+                value: Some(value),
+            });
+            let value = match (change.kind, update) {
+                (
+                    ChangeKind::Update,
+                    RollupUpdate::Value {
+                        key,
+                        window,
+                        accumulator,
+                        ..
+                    },
+                ) => {
+                    let mut value = Vec::new();
+                    let state = RollupState {
+                        key,
+                        window,
+                        accumulator,
+                    };
+                    self.encoder
+                        .encode_rollup_state(&state, &mut value)
+                        .map_err(invariant)?;
+                    Some(value)
+                }
+                (ChangeKind::Closed, _) => None,
+                _ => continue,
+            };
+            batch.push(OutputRecord {
+                topic: layout::STATE_ROLLUP.index,
+                partition,
+                key: Some(state_key(set, window, change.key).into_bytes()),
+                value,
+            });
+        }
+        Ok(())
+    }
+
+    fn progress(&self) -> Progress {
+        Progress {
+            stage_time: self.state.stage_time,
+            folded: self
+                .state
+                .upstream
+                .iter()
+                .map(|upstream| SourceOffset {
+                    partition: upstream.partition,
+                    offset: upstream.next_offset,
+                })
+                .collect(),
+            closed_through: self.state.closed_through.clone(),
+        }
+    }
+
+    pub(super) fn seal_progress(&mut self, batch: &mut Batch) -> Result<(), StageError> {
+        let mut value = Vec::new();
+        let progress = RollupUpdate::Progress(self.progress());
+        self.encoder
+            .encode_update(&progress, &mut value)
+            .map_err(invariant)?;
+        for set in GroupingSet::ALL {
+            batch.push(OutputRecord {
+                topic: layout::updates_topic(set).index,
+                partition: self.config.partition,
+                key: None,
+                value: Some(value.clone()),
+            });
+        }
+        let mut value = Vec::new();
+        self.encoder
+            .encode_task_state(&self.state, &mut value)
+            .map_err(invariant)?;
+        batch.push(OutputRecord {
+            topic: layout::TASK_STATE.index,
+            partition: layout::rollup_task_partition(self.config.partitions, self.config.partition),
+            key: Some(task_state::key(layout::ROLLUP, self.config.partition)),
+            value: Some(value),
+        });
+        Ok(())
+    }
+}
+
+fn invariant(error: impl std::fmt::Display) -> StageError {
+    StageError::Invariant(format!("an internal record can't be encoded: {error}"))
+}
+
+fn kind_of(kind: ChangeKind) -> UpdateKind {
+    match kind {
+        ChangeKind::Update => UpdateKind::Update,
+        ChangeKind::Closed => UpdateKind::Closed,
+        ChangeKind::Correction => UpdateKind::Correction,
+    }
+}
