@@ -230,10 +230,11 @@ impl AuditReader {
         numbers: &[i64],
         snapshots: &mut HashMap<i64, StoredSnapshot>,
     ) -> Result<(), PostgresError> {
-        // The bounds are for the BRIN index and the partitions.
+        // The bounds are for the BRIN index and the partitions; IS TRUE makes a hash of the numbers, where an array
+        // would be searched from its start for every row, and a join might look each of them up.
         let rows = sqlx::query(
-            "SELECT * FROM rollcall.process_observations \
-             WHERE snapshot_number BETWEEN $2 AND $3 AND snapshot_number = ANY($1)",
+            "SELECT * FROM rollcall.process_observations WHERE snapshot_number BETWEEN $2 AND $3 \
+                 AND (snapshot_number IN (SELECT unnest($1::int8[]))) IS TRUE",
         )
         .bind(numbers)
         .bind(numbers.iter().min())

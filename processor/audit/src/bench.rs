@@ -3,24 +3,23 @@
 //! Invariant: where the tables rightly may say something else than the verdict (other rules were in force, a schema was
 //! registered since), what they record is followed, and said apart; everywhere else the verdict is followed.
 
+use crate::Pass;
 use crate::books::Books;
 use crate::cpu::{self, Sighting};
-use crate::details::{self, Expected, Users};
+use crate::details::{self, Expected};
 use crate::facts::{AuditConfig, DetailsReach, Facts, LettersReach, Vectors};
-use crate::fold::{Contributed, Counted, Fold, Share};
+use crate::fold::{Fold, Share};
 use crate::judge::{Accepted, Evidence, Rejected, Verdict};
 use crate::letters::{self, ExpectedLetter};
 use crate::memory::{IDS_REMEMBERED, Memory};
 use crate::names;
-use crate::report::{Apart, AuditReport, Comparison, Subject};
+use crate::progress;
+use crate::recorded::{self, Remember};
+use crate::report::{Apart, AuditReport, Subject};
 use crate::rollups::{self, Windows};
 use crate::stored::{StoredLetter, StoredRollup, StoredSnapshot};
-use crate::users::User;
-use crate::{Pass, StoredProgress};
-use hashbrown::HashMap;
 use rollcall_domain::observation::SourceOffset;
-use rollcall_domain::pipeline::Progress;
-use rollcall_domain::{GroupingSet, Os, RejectionReason, SnapshotId, Timestamp};
+use rollcall_domain::{RejectionReason, Timestamp};
 
 /// What the tables hold of one raw record, and what comes after it.
 #[derive(Debug, Default)]
@@ -31,14 +30,6 @@ pub(crate) struct Found {
     pub(crate) next_snapshot: Option<u64>,
     /// Whether the partition has further letters.
     pub(crate) more_letters: bool,
-}
-
-/// What is to be remembered of an accepted snapshot.
-#[derive(Debug)]
-pub(crate) struct Remember {
-    pub(crate) machine: String,
-    pub(crate) id: SnapshotId,
-    pub(crate) cpu: Option<Sighting>,
 }
 
 /// Whether the details must hold an accepted record.
@@ -102,8 +93,8 @@ impl Bench {
         self.is_first_pass = index == 0;
         self.whole_from = Timestamp::MIN;
         if self.is_first_pass {
-            self.compare_progress();
-            self.tell_orphans();
+            progress::compare(&mut self.report, &self.facts);
+            progress::tell_orphans(&mut self.report, &self.facts);
         }
     }
 
@@ -113,47 +104,6 @@ impl Bench {
             &mut self.report
         } else {
             &mut self.again
-        }
-    }
-
-    fn compare_progress(&mut self) {
-        let label = |of: &StoredProgress| {
-            format!(
-                "{} rollups partition {}",
-                of.grouping_set.as_str(),
-                of.partition
-            )
-        };
-        for published in &self.facts.published {
-            let is_same = |stored: &&StoredProgress| {
-                stored.grouping_set == published.grouping_set
-                    && stored.partition == published.partition
-            };
-            let Some(stored) = self.facts.progress.iter().find(is_same) else {
-                self.report
-                    .one_sided(Subject::Progress, true, || label(published), "a row");
-                continue;
-            };
-            let mut row = Comparison::new(Subject::Progress, || label(published));
-            let (expected, found) = (&published.progress, &stored.progress);
-            row.column("stage_time", bound(expected.stage_time), found.stage_time);
-            row.column("folded_offsets", &expected.folded, &found.folded);
-            row.column("closed_through", grains(expected), grains(found));
-            self.report.compare(row);
-        }
-    }
-
-    fn tell_orphans(&mut self) {
-        for (number, rows) in self.facts.orphans.clone() {
-            let label = || format!("snapshot number {number}");
-            self.report.one_sided(
-                Subject::Processes,
-                false,
-                label,
-                format!("{rows} rows without their snapshot"),
-            );
-            self.report
-                .compare_further(Subject::Processes, rows.max(1) as u64 - 1);
         }
     }
 
@@ -205,7 +155,7 @@ impl Bench {
         if row.source.offset < self.raw_begin(row.source.partition) {
             self.out().set_apart(Apart::SnapshotsBeforeRaw, 1);
             self.previous_digest = Some(row.rules_digest);
-            return remember_recorded(row, memory);
+            return recorded::remember(row, memory);
         }
         let subject = Subject::Snapshots;
         let label = || details::label(row.source);
@@ -419,7 +369,7 @@ impl Bench {
         let now = Sighting::of(accepted.event_at, &accepted.listing.processes);
         let before = memory.cpu(machine);
         let deltas = match (before, found.snapshots.first()) {
-            (None, Some(row)) if !memory_is_whole => Some(recorded_deltas(row)),
+            (None, Some(row)) if !memory_is_whole => Some(recorded::deltas(row)),
             _ => cpu::deltas(before, &now, snapshot.machine.cpu_count),
         };
         let is_latest = deltas.is_some();
@@ -500,11 +450,11 @@ impl Bench {
             row.lines_rejected,
             evidence.ingested_at,
         );
-        match recorded_contribution(row) {
+        match recorded::contribution(row) {
             Some(contributed) => self.fold.add(&contributed, &self.vectors),
             None => self.unrecorded(evidence.source, row.event_at),
         }
-        remember_recorded(row, memory)
+        recorded::remember(row, memory)
     }
 
     pub(crate) fn handle_rollup(&mut self, row: &StoredRollup) {
@@ -542,73 +492,5 @@ fn decided_against(accepted: &Accepted<'_>, found: &Found) -> Option<Rejected> {
     (found.snapshots.is_empty() && found.letters.iter().any(says_so)).then(|| Rejected {
         reason,
         origin: Some((snapshot.machine.id.clone().into_owned(), snapshot.id)),
-    })
-}
-
-/// Times as tables hold them, but "never" and "always" stay what they are.
-fn bound(time: Timestamp) -> Timestamp {
-    match time {
-        Timestamp::MIN | Timestamp::MAX => time,
-        time => names::time(time),
-    }
-}
-
-fn grains(progress: &Progress) -> Vec<(GroupingSet, &'static str, Timestamp, Timestamp)> {
-    let closed = progress.closed_through.iter().map(|closed| {
-        let (through, from) = (bound(closed.through), bound(closed.counted_from));
-        (closed.grouping_set, closed.grain.as_str(), through, from)
-    });
-    closed.collect()
-}
-
-fn recorded_deltas(row: &StoredSnapshot) -> HashMap<i32, i64> {
-    let delta = |process: &crate::StoredProcess| Some((process.pid, process.cpu_delta_us?));
-    row.processes.iter().filter_map(delta).collect()
-}
-
-fn remember_recorded(row: &StoredSnapshot, memory: &Memory) -> Option<Remember> {
-    let machine = row.machine_id.clone()?;
-    let is_later = memory
-        .cpu(&machine)
-        .is_none_or(|before| row.event_at > before.event_at);
-    Some(Remember {
-        cpu: is_later.then(|| Sighting::recorded(row.event_at, &row.processes)),
-        id: row.snapshot_id,
-        machine,
-    })
-}
-
-/// What a recorded snapshot contributes; `None` where a key points nowhere, or only the machine's table knows its system.
-fn recorded_contribution(row: &StoredSnapshot) -> Option<Contributed<'_>> {
-    let mut users = Users::default();
-    let mut processes = Vec::with_capacity(row.processes.len());
-    for process in &row.processes {
-        let (owner, command) = (process.owner.as_ref()?, process.command.as_ref()?);
-        let user = User {
-            name: owner.user_name.clone(),
-            faculty: owner.faculty.clone(),
-        };
-        let kib = process.memory_usage_kib.map(|kib| i64::from(kib) * 1024);
-        processes.push(Counted {
-            user: users.index_of(user),
-            application: &command.application,
-            cpu_delta_us: process.cpu_delta_us,
-            memory_bytes: process.memory_usage_bytes.or(kib),
-        });
-    }
-    if let (true, Some(name), Some(faculty)) = (processes.is_empty(), &row.user_name, &row.faculty)
-    {
-        users.index_of(User {
-            name: name.clone(),
-            faculty: faculty.clone(),
-        });
-    }
-    Some(Contributed {
-        source: row.source,
-        machine: row.machine_id.as_deref()?,
-        os: Os::parse(row.os.as_deref()?)?,
-        event_at: row.event_at,
-        users: users.0,
-        processes,
     })
 }

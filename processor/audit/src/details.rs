@@ -10,7 +10,7 @@ use crate::users::{self, User};
 use hashbrown::HashMap;
 use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::snapshot::CommandOutput;
-use rollcall_domain::{Payload, Process};
+use rollcall_domain::{Payload, Process, Snapshot};
 use std::collections::BTreeMap;
 
 /// An accepted snapshot with the CPU deltas of its processes.
@@ -309,7 +309,8 @@ impl Expected<'_, '_> {
                     let found = found?;
                     users::identify(snapshot, owner, &found.user_name, &found.faculty)
                 })
-                .or_else(|| by_owner.get(&owner).cloned())?;
+                .or_else(|| by_owner.get(&owner).cloned())
+                .or_else(|| only_user(snapshot, owner, recorded?))?;
             processes.push(Counted {
                 user: users.index_of(user),
                 application: &process.application,
@@ -318,15 +319,8 @@ impl Expected<'_, '_> {
             });
         }
         if processes.is_empty() && snapshot.user.is_some() {
-            let user = users::known(snapshot, None).or_else(|| {
-                let recorded = recorded?;
-                users::identify(
-                    snapshot,
-                    None,
-                    recorded.user_name.as_deref()?,
-                    recorded.faculty.as_deref()?,
-                )
-            })?;
+            let user =
+                users::known(snapshot, None).or_else(|| only_user(snapshot, None, recorded?))?;
             users.index_of(user);
         }
         Some(Contributed {
@@ -338,6 +332,16 @@ impl Expected<'_, '_> {
             processes,
         })
     }
+}
+
+/// The user of a snapshot whose row names one for all of it.
+fn only_user(snapshot: &Snapshot<'_>, owner: Option<&str>, row: &StoredSnapshot) -> Option<User> {
+    users::identify(
+        snapshot,
+        owner,
+        row.user_name.as_deref()?,
+        row.faculty.as_deref()?,
+    )
 }
 
 /// Distinct users.

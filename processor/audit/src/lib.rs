@@ -40,6 +40,8 @@ mod judge;
 mod letters;
 mod memory;
 mod names;
+mod progress;
+mod recorded;
 mod report;
 mod rollups;
 mod sizes;

@@ -1,6 +1,6 @@
 //! What was compared, what differs, and what could not be compared.
 
-use rollcall_domain::{Grain, GroupingSet};
+use rollcall_domain::{Grain, GroupingSet, Timestamp};
 use std::collections::BTreeMap;
 
 /// What is compared.
@@ -301,7 +301,11 @@ impl<R> Comparison<R> {
         F: std::fmt::Debug,
     {
         if expected != found {
-            self.differ(column, format!("{expected:?}"), format!("{found:?}"));
+            self.differ(
+                column,
+                plain(&format!("{expected:?}")),
+                plain(&format!("{found:?}")),
+            );
         }
     }
 
@@ -320,6 +324,44 @@ impl<R> Comparison<R> {
     }
 }
 
+/// A value as a person reads it.
+fn plain(debug: &str) -> String {
+    if debug == "None" {
+        return "NULL".to_owned();
+    }
+    let inner = |text: &str, name: &str| {
+        let inside = text.strip_prefix(name)?.strip_prefix('(')?;
+        inside.strip_suffix(')').map(str::to_owned)
+    };
+    let value = inner(debug, "Some").unwrap_or_else(|| debug.to_owned());
+    let micros = inner(&value, "Timestamp").and_then(|micros| micros.parse().ok());
+    match micros {
+        Some(micros) => format!("{} ({micros} µs)", utc(Timestamp::from_micros(micros))),
+        None => value,
+    }
+}
+
+/// A time as `2026-01-31 12:00:00Z`, by the civil calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
+pub(crate) fn utc(time: Timestamp) -> String {
+    let seconds = time.as_micros().div_euclid(1_000_000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = (month_from_march + 2) % 12 + 1;
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute) = (second / 3600, second / 60 % 60);
+    format!(
+        "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}Z",
+        second % 60
+    )
+}
+
 /// Bytes of each side that an example shows.
 const SIDE_BYTES: usize = 300;
 
@@ -329,4 +371,33 @@ fn bounded(mut text: String) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_printed_in_utc() {
+        let check = |seconds: i64, expect| {
+            assert_eq!(utc(Timestamp::from_micros(seconds * 1_000_000)), expect);
+        };
+        check(0, "1970-01-01 00:00:00Z");
+        check(-1, "1969-12-31 23:59:59Z");
+        check(951_782_399, "2000-02-28 23:59:59Z");
+        check(951_782_400, "2000-02-29 00:00:00Z");
+        check(1_785_588_672, "2026-08-01 12:51:12Z");
+    }
+
+    #[test]
+    fn values_are_printed_for_people() {
+        let check = |debug: &str, expect| assert_eq!(plain(debug), expect);
+        check(&format!("{:?}", Some(5)), "5");
+        check(&format!("{:?}", None::<i64>), "NULL");
+        check(&format!("{:?}", Some("a")), "\"a\"");
+        check(
+            &format!("{:?}", Some(Timestamp::from_micros(1_000_001))),
+            "1970-01-01 00:00:01Z (1000001 µs)",
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::facts::{Facts, Vectors};
 use crate::fold::{Fold, RowKey, SetWindow, Total, window_us};
-use crate::report::{Apart, AuditReport, Comparison, Subject};
+use crate::report::{Apart, AuditReport, Comparison, Subject, utc};
 use crate::stored::StoredRollup;
 use rollcall_domain::hash::partition_for;
 use rollcall_domain::{GroupingSet, Os, RollupKey, Timestamp};
@@ -216,42 +216,4 @@ fn label(key: &RowKey) -> String {
         key.grain.as_str(),
         utc(key.start)
     )
-}
-
-/// A time as `2026-01-31 12:00:00Z`, by the civil calendar (Howard Hinnant, "chrono-compatible low-level date algorithms").
-fn utc(time: Timestamp) -> String {
-    let seconds = time.as_micros().div_euclid(1_000_000);
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!(
-        "{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{:02}Z",
-        second % 60
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_printed_in_utc() {
-        let check = |seconds: i64, expect| {
-            assert_eq!(utc(Timestamp::from_micros(seconds * 1_000_000)), expect);
-        };
-        check(0, "1970-01-01 00:00:00Z");
-        check(-1, "1969-12-31 23:59:59Z");
-        check(951_782_399, "2000-02-28 23:59:59Z");
-        check(951_782_400, "2000-02-29 00:00:00Z");
-        check(1_785_588_672, "2026-08-01 12:51:12Z");
-    }
 }
