@@ -307,7 +307,9 @@ fn four_answers_have_four_tables(services: &Services) {
         runtime.block_on(async {
             let settings = PostgresSettings::new(services.database_url.as_str(), "test");
             let mut session = Session::connect(&settings).await.expect("a connection");
-            let text = four_answers(&mut session, now).await.expect("answers");
+            let text = four_answers(&mut session, now, None)
+                .await
+                .expect("answers");
             session.close().await;
             text
         })

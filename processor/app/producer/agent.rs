@@ -64,6 +64,8 @@ impl Default for AgentPlan {
 pub struct AgentSummary {
     /// The machine's id.
     pub machine_id: String,
+    /// The machine's name, where it has one.
+    pub machine_name: Option<String>,
     /// Snapshots taken.
     pub taken: u64,
     /// Listings that failed.
@@ -106,6 +108,7 @@ pub fn run_agent(
         stall: StallWatch::new(elapsed_us()),
         summary: AgentSummary {
             machine_id: machine.id.clone().into_owned(),
+            machine_name: machine.name.clone().map(Cow::into_owned),
             ..AgentSummary::default()
         },
         encoding: this_machine::console_encoding(),

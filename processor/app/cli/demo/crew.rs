@@ -6,8 +6,8 @@ use crate::producer::{
     AgentPlan, AgentSummary, FleetPlan, FleetSummary, Pace, ProducerError, run_agent, run_fleet,
 };
 use anyhow::Context as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ pub(super) struct Crew {
     stop_pipeline: Control,
     /// Acknowledged snapshots: the fleet's, the agent's.
     delivered: Arc<[AtomicU64; 2]>,
+    /// This machine, as the agent names it; there once it has begun.
+    machine: Arc<OnceLock<String>>,
     pipeline: JoinHandle<anyhow::Result<()>>,
     fleet: JoinHandle<Result<FleetSummary, ProducerError>>,
     agent: JoinHandle<Result<AgentSummary, ProducerError>>,
@@ -47,6 +49,7 @@ impl Crew {
         let stop_producers = Control::new();
         let stop_pipeline = Control::new();
         let delivered = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
+        let machine = Arc::new(OnceLock::new());
         let pipeline = {
             let (shared, stop) = (shared.clone(), stop_pipeline.clone());
             std::thread::spawn(move || run_pipeline(&config, &shared, &stop))
@@ -79,21 +82,21 @@ impl Crew {
                 ..AgentPlan::default()
             };
             let (shared, stop) = (shared.clone(), stop_producers.clone());
-            let delivered = Arc::clone(&delivered);
+            let (delivered, machine) = (Arc::clone(&delivered), Arc::clone(&machine));
+            let mut show = move |summary: &AgentSummary| {
+                delivered[1].store(summary.delivered, Ordering::Relaxed);
+                let name = summary.machine_name.as_ref().unwrap_or(&summary.machine_id);
+                machine.get_or_init(|| name.clone());
+            };
             std::thread::spawn(move || {
-                run_agent(
-                    &shared.kafka,
-                    &shared.registry,
-                    &plan,
-                    &stop,
-                    &mut |summary| delivered[1].store(summary.delivered, Ordering::Relaxed),
-                )
+                run_agent(&shared.kafka, &shared.registry, &plan, &stop, &mut show)
             })
         };
         Self {
             stop_producers,
             stop_pipeline,
             delivered,
+            machine,
             pipeline,
             fleet,
             agent,
@@ -106,6 +109,11 @@ impl Crew {
             .iter()
             .map(|count| count.load(Ordering::Relaxed))
             .sum()
+    }
+
+    /// This machine, as the agent names it.
+    pub(super) fn machine(&self) -> Option<&str> {
+        self.machine.get().map(String::as_str)
     }
 
     /// Whether something has ended that should go on: it says why when it is joined.

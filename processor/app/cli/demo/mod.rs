@@ -175,8 +175,11 @@ impl Show<'_> {
             if !answered && stored && (over || elapsed >= ANSWERS_AFTER) {
                 answered = true;
                 if let Some(session) = &mut session {
-                    let answers =
-                        runtime.block_on(super::query::four_answers(session, wall_time()))?;
+                    let answers = runtime.block_on(super::query::four_answers(
+                        session,
+                        wall_time(),
+                        self.crew.machine(),
+                    ))?;
                     self.screen.print(&answers);
                     self.screen.print(&self.services.how_to_connect());
                 }

@@ -202,10 +202,15 @@ fn now() -> Timestamp {
 }
 
 /// Each of the four questions about something that is stored of the last day, as people would ask it, with its answer.
+/// `machine` is the one to ask about; `None`: one that is stored.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn four_answers(session: &mut Session, now: Timestamp) -> Result<String, PostgresError> {
+pub async fn four_answers(
+    session: &mut Session,
+    now: Timestamp,
+    machine: Option<&str>,
+) -> Result<String, PostgresError> {
     let last_day = PeriodArgs::last(DAY_US).resolve(now);
     let period = last_day.unwrap_or(Period {
         from: Timestamp::MIN,
@@ -240,7 +245,7 @@ pub async fn four_answers(session: &mut Session, now: Timestamp) -> Result<Strin
         let answer = questions::memory(session, application, None, period).await?;
         add(format!("memory {}", word(application)), &answer);
     }
-    if let Some(machine) = &examples.machine {
+    if let Some(machine) = machine.or(examples.machine.as_deref()) {
         let answer = questions::machine(session, machine, period, 5).await?;
         add(format!("machine {} --limit 5", word(machine)), &answer);
     }
