@@ -235,16 +235,34 @@ CREATE FUNCTION analytics.top_applications(
     LANGUAGE plpgsql STABLE
 AS $$
 #variable_conflict use_column
+DECLARE
+    leaders text[];
 BEGIN
     IF ordered_by NOT IN ('cpu_time', 'memory', 'users', 'machine_minutes') THEN
         RAISE EXCEPTION 'ordered_by is %, allowed are cpu_time, memory, users and machine_minutes', ordered_by;
+    END IF;
+    -- Sums can be ordered without reading a single sketch; then only the leaders' are united.
+    IF ordered_by IN ('cpu_time', 'memory') THEN
+        leaders := ARRAY(
+            SELECT r.application
+            FROM analytics.application_rollups_between(from_time, to_time) AS r
+            WHERE (top_applications.faculty IS NULL OR r.faculty = top_applications.faculty)
+                AND (top_applications.os IS NULL OR r.os = top_applications.os)
+            GROUP BY r.application
+            ORDER BY
+                CASE ordered_by
+                    WHEN 'cpu_time' THEN sum(r.cpu_time_us)
+                    ELSE div(sum(r.memory_sum_bytes), nullif(sum(r.snapshots), 0))
+                END DESC NULLS LAST,
+                r.application
+            LIMIT row_limit);
     END IF;
     RETURN QUERY
     WITH total AS (
         SELECT
             r.application,
             sum(r.cpu_time_us)::bigint AS cpu_time_us,
-            (sum(r.memory_sum_bytes) / nullif(sum(r.snapshots), 0))::bigint AS memory_bytes_per_machine,
+            div(sum(r.memory_sum_bytes), nullif(sum(r.snapshots), 0))::bigint AS memory_bytes_per_machine,
             max(r.memory_max_bytes) AS memory_max_bytes,
             analytics.hll_cardinality(analytics.hll_union_agg(r.users_hll))::bigint AS users,
             analytics.hll_cardinality(analytics.hll_union_agg(r.machines_hll))::bigint AS machines,
@@ -253,6 +271,7 @@ BEGIN
         FROM analytics.application_rollups_between(from_time, to_time) AS r
         WHERE (top_applications.faculty IS NULL OR r.faculty = top_applications.faculty)
             AND (top_applications.os IS NULL OR r.os = top_applications.os)
+            AND (leaders IS NULL OR r.application = ANY (leaders))
         GROUP BY r.application
     )
     SELECT t.* FROM total AS t
@@ -269,3 +288,83 @@ END
 $$;
 COMMENT ON FUNCTION analytics.top_applications(text, text, timestamptz, timestamptz, text, integer) IS
     'The applications used most by a faculty on an operating system (NULL: all) in a period: by cpu_time, memory (resident bytes on a machine where it runs), users or machine_minutes. Distinct counts are unions over the period, not sums.';
+
+CREATE FUNCTION analytics.application_memory(
+    application text,
+    faculty text DEFAULT NULL,
+    from_time timestamptz DEFAULT now() - interval '7 days',
+    to_time timestamptz DEFAULT now()
+) RETURNS TABLE (
+    os text,
+    processes bigint,
+    memory_p50_bytes bigint,
+    memory_p95_bytes bigint,
+    memory_max_bytes bigint,
+    memory_bytes_per_machine bigint,
+    machines bigint
+)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        t.os,
+        t.processes,
+        analytics.ddsketch_quantile(t.sketch, 0.5)::bigint,
+        analytics.ddsketch_quantile(t.sketch, 0.95)::bigint,
+        t.memory_max_bytes,
+        t.memory_bytes_per_machine,
+        analytics.hll_cardinality(t.machines_hll)::bigint
+    FROM (
+        SELECT
+            r.os,
+            sum(r.memory_count)::bigint AS processes,
+            analytics.ddsketch_merge_agg(r.memory_sketch_indexes, r.memory_sketch_counts) AS sketch,
+            max(r.memory_max_bytes) AS memory_max_bytes,
+            div(sum(r.memory_sum_bytes), nullif(sum(r.snapshots), 0))::bigint AS memory_bytes_per_machine,
+            analytics.hll_union_agg(r.machines_hll) AS machines_hll
+        FROM analytics.application_rollups_between(from_time, to_time) AS r
+        WHERE r.application = application_memory.application
+            AND (application_memory.faculty IS NULL OR r.faculty = application_memory.faculty)
+        GROUP BY r.os
+    ) AS t
+    ORDER BY t.os;
+END;
+COMMENT ON FUNCTION analytics.application_memory(text, text, timestamptz, timestamptz) IS
+    'How much resident memory an application''s processes take per operating system in a period, for a faculty (NULL: all). Quantiles are of merged sketches.';
+
+-- Snapshot by snapshot (OFFSET keeps the planner from joining): few snapshots, and each one's rows lie together. An
+-- event lies at most a tolerance of minutes after its ingestion, so no day before the one before can hold it.
+CREATE FUNCTION analytics.machine_processes(
+    machine text,
+    from_time timestamptz DEFAULT now() - interval '1 day',
+    to_time timestamptz DEFAULT now(),
+    row_limit bigint DEFAULT 100
+) RETURNS TABLE (
+    application text,
+    executable_name text,
+    command_line text,
+    user_name text,
+    pid integer,
+    first_seen timestamptz,
+    last_seen timestamptz,
+    snapshots bigint,
+    cpu_time_us bigint,
+    memory_max_bytes bigint
+)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    SELECT
+        p.application, p.executable_name, p.command_line, p.user_name, p.pid, min(s.event_at), max(s.event_at), count(*),
+        sum(p.cpu_delta_us)::bigint, max(p.memory_usage_bytes)
+    FROM analytics.snapshots AS s
+    CROSS JOIN LATERAL (
+        SELECT * FROM analytics.processes AS q WHERE q.snapshot_number = s.snapshot_number OFFSET 0
+    ) AS p
+    WHERE s.machine_id IN (SELECT m.machine_id FROM analytics.machines AS m WHERE m.machine_id = machine OR m.name = machine)
+        AND s.event_at >= from_time AND s.event_at < to_time
+        AND s.snapshot_number >= (SELECT analytics.first_snapshot_number(from_time - interval '1 day'))
+    GROUP BY p.application, p.executable_name, p.command_line, p.user_name, p.pid
+    ORDER BY sum(p.cpu_delta_us) DESC NULLS LAST, max(p.memory_usage_bytes) DESC NULLS LAST, p.application, p.pid
+    LIMIT row_limit;
+END;
+COMMENT ON FUNCTION analytics.machine_processes(text, timestamptz, timestamptz, bigint) IS
+    'What ran on the machine with this id or name in a period, one row per process, by CPU time used in the period and then memory.';

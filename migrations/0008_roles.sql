@@ -39,10 +39,11 @@ BEGIN
                 AND nspowner <> 'rollcall_migrator'::regrole
             UNION ALL
             SELECT format('ALTER %s %s OWNER TO rollcall_migrator',
-                CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, c.oid::regclass), 1
+                CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' WHEN 'c' THEN 'TYPE' ELSE 'TABLE' END,
+                c.oid::regclass), 1
             FROM pg_class AS c
             WHERE c.relnamespace IN ('rollcall'::regnamespace, 'analytics'::regnamespace)
-                AND c.relkind IN ('r', 'p', 'v', 'S') AND c.relowner <> 'rollcall_migrator'::regrole
+                AND c.relkind IN ('r', 'p', 'v', 'S', 'c') AND c.relowner <> 'rollcall_migrator'::regrole
                 -- Sequences of identity columns follow their table.
                 AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = c.oid AND deptype = 'i'
                     AND classid = 'pg_class'::regclass AND c.relkind = 'S')
@@ -75,8 +76,8 @@ BEGIN
             rollcall.drop_partitions(text, text, timestamptz), rollcall.summarize_details() TO rollcall_sink;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rollcall_reader') THEN
-        GRANT USAGE ON SCHEMA analytics TO rollcall_reader;
-        GRANT SELECT ON ALL TABLES IN SCHEMA analytics TO rollcall_reader;
+        GRANT USAGE ON SCHEMA rollcall, analytics TO rollcall_reader;
+        GRANT SELECT ON ALL TABLES IN SCHEMA rollcall, analytics TO rollcall_reader;
     END IF;
 END
 $$;

@@ -4,7 +4,6 @@
 //! come from merged sketches; nothing outside `analytics` is read, so `rollcall_reader` suffices.
 
 use super::connect::Session;
-use super::details::first_snapshot_number;
 use super::error::{Doing, PostgresError};
 use super::rollup_rows::read_sketch;
 use super::text::stored_name;
@@ -13,7 +12,6 @@ use futures::TryStreamExt;
 use hashbrown::HashMap;
 use rollcall_domain::ddsketch::DdSketch;
 use rollcall_domain::hll::Hll;
-use rollcall_domain::time::DAY_US;
 use rollcall_domain::{Grain, Os, Timestamp};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -353,31 +351,14 @@ pub async fn machine_processes(
     period: Period,
     limit: usize,
 ) -> Result<Vec<MachineProcess>, PostgresError> {
-    // An event lies at most a tolerance of minutes after its ingestion, so no earlier day can hold it.
-    let earliest = period.from.plus_micros(-DAY_US);
-    // Snapshot by snapshot (OFFSET keeps the planner from joining): few snapshots, and each one's rows lie together.
-    let rows = sqlx::query(
-        "SELECT p.application, p.executable_name, p.command_line, p.user_name, p.pid, \
-             min(s.event_at) AS first_seen, max(s.event_at) AS last_seen, count(*) AS snapshots, \
-             sum(p.cpu_delta_us)::int8 AS cpu_time_us, max(p.memory_usage_bytes) AS memory_max_bytes \
-         FROM analytics.snapshots AS s \
-         CROSS JOIN LATERAL ( \
-             SELECT * FROM analytics.processes AS p WHERE p.snapshot_number = s.snapshot_number OFFSET 0 \
-         ) AS p \
-         WHERE s.machine_id IN (SELECT machine_id FROM analytics.machines WHERE machine_id = $1 OR name = $1) \
-             AND s.event_at >= $2 AND s.event_at < $3 AND s.snapshot_number >= $4 \
-         GROUP BY p.application, p.executable_name, p.command_line, p.user_name, p.pid \
-         ORDER BY sum(p.cpu_delta_us) DESC NULLS LAST, max(p.memory_usage_bytes) DESC NULLS LAST, p.application, p.pid \
-         LIMIT $5",
-    )
-    .bind(stored_name(machine))
-    .bind(Time(period.from))
-    .bind(Time(period.to))
-    .bind(first_snapshot_number(earliest))
-    .bind(limit as i64)
-    .fetch_all(&mut session.connection)
-    .await
-    .doing("read what ran on a machine")?;
+    let rows = sqlx::query("SELECT * FROM analytics.machine_processes($1, $2, $3, $4)")
+        .bind(stored_name(machine))
+        .bind(Time(period.from))
+        .bind(Time(period.to))
+        .bind(limit as i64)
+        .fetch_all(&mut session.connection)
+        .await
+        .doing("read what ran on a machine")?;
     rows.iter()
         .map(machine_process)
         .collect::<Result<_, _>>()

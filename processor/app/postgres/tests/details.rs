@@ -1,8 +1,9 @@
 //! Details: what is flushed is what people read.
 
 use super::*;
+use rollcall_domain::pipeline::{DeadLetter, Rejection};
 use rollcall_domain::snapshot::CommandOutput;
-use rollcall_domain::{CreationTime, Precision, ProcessState};
+use rollcall_domain::{CreationTime, LineReason, Precision, ProcessState, RejectionReason};
 
 async fn flush(
     sink: &mut SinkConnection,
@@ -231,13 +232,8 @@ async fn nothing_in_a_snapshot_makes_a_flush_fail() {
     database.drop_it().await;
 }
 
-#[tokio::test]
-async fn dead_letters_read_back() {
-    use rollcall_domain::pipeline::{DeadLetter, Rejection};
-    use rollcall_domain::{LineReason, RejectionReason};
-    let database = TestDatabase::create().await;
-    let mut sink = database.sink().await;
-    let claim = claimed(&mut sink, "dead-letters", 0).await;
+/// A rejected record and a rejected line.
+fn letters() -> [DeadLetter<'static>; 2] {
     let letter = |offset, rejection| DeadLetter {
         rejection,
         detail: "bad\0".into(),
@@ -252,22 +248,30 @@ async fn dead_letters_read_back() {
         raw: b"\0\xff".as_slice().into(),
         raw_length: 77,
     };
-    let letters = [
+    [
         letter(1, Rejection::Record(RejectionReason::BadMagic)),
         letter(2, Rejection::Line(LineReason::BadPid, 4)),
-    ];
-    let batch = |claim| {
-        [DeadLetterBatch {
-            advance: advance("dead-letters", 0, claim, 2),
-            letters: &letters,
-        }]
-    };
-    let flushed = flush_dead_letters(&mut sink, &batch(claim)).await.unwrap();
+    ]
+}
+
+/// Flushes [`letters`] once, and in vain a second time.
+pub(super) async fn flush_letters(sink: &mut SinkConnection) {
+    let claim = claimed(sink, "dead-letters", 0).await;
+    let batch = [DeadLetterBatch {
+        advance: advance("dead-letters", 0, claim, 2),
+        letters: &letters(),
+    }];
+    let flushed = flush_dead_letters(sink, &batch).await.unwrap();
     assert_eq!((flushed.rows, flushed.expired), (2, 0));
-    let again = flush_dead_letters(&mut sink, &batch(claim))
-        .await
-        .unwrap_err();
+    let again = flush_dead_letters(sink, &batch).await.unwrap_err();
     assert!(matches!(again, FlushError::Fenced { .. }));
+}
+
+#[tokio::test]
+async fn dead_letters_read_back() {
+    let database = TestDatabase::create().await;
+    let mut sink = database.sink().await;
+    flush_letters(&mut sink).await;
     let query = RejectedRecordsQuery {
         limit: 10,
         ..RejectedRecordsQuery::default()

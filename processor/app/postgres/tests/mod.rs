@@ -64,6 +64,21 @@ impl TestDatabase {
         PostgresSettings::new(url, "rollcall tests")
     }
 
+    /// How a new user connects who is a member of a role and has no other rights. It goes with the database.
+    async fn login(&self, role: &str) -> PostgresSettings {
+        let user = format!("{}_user", self.name);
+        let mut session = self.session().await;
+        let create = format!("CREATE ROLE {user} LOGIN PASSWORD '{user}' IN ROLE {role}");
+        execute(&mut session, &create).await.unwrap();
+        let url = self.settings().url;
+        let (scheme, rest) = url.split_once("://").unwrap();
+        let (_, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+        PostgresSettings::new(
+            format!("{scheme}://{user}:{user}@{place}"),
+            "rollcall tests",
+        )
+    }
+
     async fn session(&self) -> Session {
         Session::connect(&self.settings()).await.unwrap()
     }
@@ -79,6 +94,11 @@ impl TestDatabase {
             ..self
         };
         forced.on_server("DROP DATABASE").await;
+        let user = Self {
+            name: format!("{name}_user"),
+            ..forced
+        };
+        user.on_server("DROP ROLE IF EXISTS").await;
     }
 }
 

@@ -3,9 +3,10 @@
 use super::rollups::{UPDATES, application, flush, replace, value};
 use super::*;
 use crate::postgres::queries::{
-    Period, TopApplicationsQuery, TopBy, application_memory, machine_processes, top_applications,
-    user_rollups,
+    Period, TopApplication, TopApplicationsQuery, TopBy, application_memory, machine_processes,
+    top_applications, user_rollups,
 };
+use crate::postgres::types::Time;
 use rollcall_domain::time::{DAY_US, HOUR_US};
 use rollcall_domain::{Grain, RollupKey};
 
@@ -24,6 +25,36 @@ async fn fill(sink: &mut SinkConnection) {
         replace(application("chrome"), hour(36), value(0..1), false),
     ];
     flush(sink, &mut claim, rows).await;
+}
+
+/// A row of `analytics.top_applications`.
+type SqlTop = (String, i64, Option<i64>, Option<i64>, i64, i64, i64, i64);
+
+fn sql_top(row: TopApplication) -> SqlTop {
+    (
+        row.application,
+        row.cpu_time_us,
+        row.memory_bytes_per_machine,
+        row.memory_max_bytes,
+        row.users,
+        row.machines,
+        row.machine_minutes,
+        row.snapshots,
+    )
+}
+
+/// The same question to the function that analysts have.
+async fn top_in_sql(session: &mut Session, query: &TopApplicationsQuery<'_>) -> Vec<SqlTop> {
+    sqlx::query_as("SELECT * FROM analytics.top_applications($1, $2, $3, $4, $5, $6)")
+        .bind(query.faculty)
+        .bind(query.os.map(Os::as_str))
+        .bind(Time(query.period.from))
+        .bind(Time(query.period.to))
+        .bind(query.by.as_str())
+        .bind(query.limit as i32)
+        .fetch_all(&mut session.connection)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -64,6 +95,16 @@ async fn top_applications_unite_users_over_windows() {
             top[..1]
         );
         assert_eq!(TopBy::parse(by.as_str()), Some(by));
+        for limit in [1, 5] {
+            let query = TopApplicationsQuery { limit, ..query(by) };
+            let ours: Vec<SqlTop> = top_applications(&mut session, &query)
+                .await
+                .unwrap()
+                .into_iter()
+                .map(sql_top)
+                .collect();
+            assert_eq!(top_in_sql(&mut session, &query).await, ours, "{by:?}");
+        }
     }
     let arts = TopApplicationsQuery {
         faculty: Some("arts"),
@@ -98,6 +139,28 @@ async fn memory_is_merged_over_windows() {
     assert_eq!(memory[0].memory_bytes_per_machine, Some(5_500_000));
     let p50 = memory[0].memory_p50_bytes.unwrap();
     assert!((4_900_000..=6_100_000).contains(&p50), "{p50}");
+    let ours = &memory[0];
+    type SqlMemory = (String, i64, Option<i64>, Option<i64>, Option<i64>, i64);
+    let in_sql: Vec<SqlMemory> = sqlx::query_as(
+        "SELECT os, processes, memory_p50_bytes, memory_p95_bytes, memory_bytes_per_machine, machines \
+         FROM analytics.application_memory('chrome', NULL, $1, $2)",
+    )
+    .bind(Time(period.from))
+    .bind(Time(period.to))
+    .fetch_all(&mut sink.session().connection)
+    .await
+    .unwrap();
+    assert_eq!(
+        in_sql,
+        [(
+            ours.os.clone(),
+            ours.processes,
+            ours.memory_p50_bytes,
+            ours.memory_p95_bytes,
+            ours.memory_bytes_per_machine,
+            ours.machines
+        )]
+    );
     database.drop_it().await;
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::postgres::migrate::pending_migrations;
+use rollcall_domain::time::DAY_US;
 
 /// Everything in both schemas that lacks a comment. Partitions' columns have those of their parents.
 const UNCOMMENTED: &str = "
@@ -20,7 +21,7 @@ const UNCOMMENTED: &str = "
     WHERE obj_description(p.oid, 'pg_proc') IS NULL
     UNION ALL
     SELECT 'type ' || t.oid::regtype::text FROM pg_type AS t JOIN ours ON ours.oid = t.typnamespace
-    WHERE t.typtype IN ('e', 'd') AND obj_description(t.oid, 'pg_type') IS NULL
+    WHERE (t.typtype IN ('e', 'd') OR t.typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c')) AND obj_description(t.oid, 'pg_type') IS NULL
     ORDER BY 1";
 
 #[tokio::test]
@@ -69,81 +70,116 @@ async fn become_role(session: &mut Session, role: &str) {
         .unwrap();
 }
 
+/// Each of the statements lacks a privilege.
+async fn check_forbidden(session: &mut Session, statements: &[&str]) {
+    for statement in statements {
+        let error = execute(session, statement).await.unwrap_err();
+        let code = error
+            .as_database_error()
+            .and_then(|error| error.code().map(|c| c.into_owned()));
+        assert_eq!(code.as_deref(), Some("42501"), "{statement}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn the_sink_may_flush_and_forget_and_nothing_else() {
     let database = TestDatabase::create().await;
-    let mut sink = database.sink().await;
-    become_role(sink.session(), "rollcall_sink").await;
+    let settings = database.login("rollcall_sink").await;
+    let mut before = SinkConnection::connect(&settings).await.unwrap();
+    claimed(&mut before, TOPIC, 0).await;
+    // Another login than its own it could not end.
+    let mut sink = SinkConnection::connect(&settings).await.unwrap();
     let claim = claimed(&mut sink, TOPIC, 0).await;
+    assert_eq!(claim.epoch, 2);
+    before.session().ping().await.unwrap_err();
+
     let snapshots = [snapshot(0, 0, "m", 2), snapshot(0, 1, "m", 2)];
     let batch = DetailsBatch {
         advance: advance(TOPIC, 0, claim, 2),
         snapshots: &snapshots,
     };
-    assert_eq!(
-        flush_details(&mut sink, &[batch])
-            .await
-            .unwrap()
-            .observations,
-        4
-    );
+    let flushed = flush_details(&mut sink, &[batch]).await.unwrap();
+    assert_eq!(flushed.observations, 4);
     super::rollups::values_as_the_sink(&mut sink).await;
-    enforce_retention(sink.session(), &RetentionPolicy::default())
+    super::details::flush_letters(&mut sink).await;
+    create_partitions_ahead(sink.session(), NOON.plus_micros(-90 * DAY_US))
         .await
         .unwrap();
+    let forgotten = enforce_retention(sink.session(), &RetentionPolicy::default())
+        .await
+        .unwrap();
+    let old = "process_observations_d20251210".to_owned();
+    assert!(forgotten.dropped.contains(&old), "{forgotten:?}");
     read_progress(sink.session()).await.unwrap();
     // The first range, which holds these few rows, is summarized from the start.
     assert_eq!(summarize_details(sink.session()).await.unwrap(), 0);
-    for forbidden in [
-        "DROP TABLE rollcall.machines",
-        "DELETE FROM rollcall.process_snapshots",
-        "UPDATE rollcall.process_observations SET pid = 1",
-        "DELETE FROM rollcall.sink_offsets",
-        "CREATE TABLE rollcall.mine (a int)",
-        "SELECT rollcall.apply_privileges()",
-        "TRUNCATE rollcall.ledger",
-    ] {
-        let error = execute(sink.session(), forbidden).await.unwrap_err();
-        let code = error
-            .as_database_error()
-            .and_then(|error| error.code().map(|c| c.into_owned()));
-        assert_eq!(code.as_deref(), Some("42501"), "{forbidden}");
-    }
+    release(sink.session(), TOPIC, 0, claim.epoch)
+        .await
+        .unwrap();
+    check_forbidden(
+        sink.session(),
+        &[
+            "DROP TABLE rollcall.machines",
+            "DROP TABLE rollcall.process_snapshots_d20260310",
+            "DELETE FROM rollcall.process_snapshots",
+            "UPDATE rollcall.process_observations SET pid = 1",
+            "DELETE FROM rollcall.sink_offsets",
+            "CREATE TABLE rollcall.mine (a int)",
+            "CREATE VIEW analytics.mine AS SELECT 1 AS a",
+            "SELECT rollcall.apply_privileges()",
+            "UPDATE rollcall.schema_migrations SET success = false",
+            "TRUNCATE rollcall.ledger",
+        ],
+    )
+    .await;
+    sink.close().await;
     database.drop_it().await;
 }
 
 #[tokio::test]
-async fn readers_read_analytics_and_nothing_else() {
+async fn readers_read_everything_and_write_nothing() {
     let database = TestDatabase::create().await;
-    let mut session = database.session().await;
-    become_role(&mut session, "rollcall_reader").await;
-    let views = "SELECT string_agg(c.relname, ' ' ORDER BY c.relname) FROM pg_class AS c \
-        WHERE c.relnamespace = 'analytics'::regnamespace AND c.relkind = 'v'";
-    for view in text(&mut session, views).await.split(' ') {
-        text(
-            &mut session,
-            &format!("SELECT count(*) FROM analytics.{view}"),
-        )
-        .await;
-    }
-    execute(
-        &mut session,
-        "SELECT * FROM analytics.top_applications('law', 'windows')",
+    let settings = database.login("rollcall_reader").await;
+    let mut reader = Session::connect(&settings).await.unwrap();
+    let relations: Vec<String> = sqlx::query_scalar(
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace \
+         WHERE n.nspname IN ('analytics', 'rollcall') AND c.relkind IN ('r', 'p', 'v') ORDER BY 1",
     )
+    .fetch_all(&mut reader.connection)
     .await
     .unwrap();
-    for forbidden in [
-        "SELECT 1 FROM rollcall.machines",
-        "DELETE FROM analytics.machines",
-        "SELECT rollcall.drop_partitions('process_snapshots', 'none', now())",
-        "CREATE VIEW analytics.mine AS SELECT 1 AS a",
-    ] {
-        let error = execute(&mut session, forbidden).await.unwrap_err();
-        let code = error
-            .as_database_error()
-            .and_then(|error| error.code().map(|c| c.into_owned()));
-        assert_eq!(code.as_deref(), Some("42501"), "{forbidden}");
+    assert!(relations.len() > 20, "{relations:?}");
+    for relation in relations {
+        text(&mut reader, &format!("SELECT count(*) FROM {relation}")).await;
+        if relation.starts_with("rollcall.") {
+            let delete = format!("DELETE FROM {relation}");
+            check_forbidden(&mut reader, &[&delete]).await;
+        }
     }
+    for question in [
+        "SELECT * FROM analytics.top_applications('law', 'windows')",
+        "SELECT * FROM analytics.application_memory('chrome')",
+        "SELECT * FROM analytics.machine_processes('m')",
+    ] {
+        execute(&mut reader, question).await.unwrap();
+    }
+    check_forbidden(
+        &mut reader,
+        &[
+            "INSERT INTO rollcall.applications (application) VALUES ('mine')",
+            "UPDATE rollcall.retention_horizon SET horizon = now()",
+            "UPDATE analytics.machines SET name = 'mine'",
+            "DELETE FROM analytics.machines",
+            "SELECT rollcall.drop_partitions('process_snapshots', 'none', now())",
+            "SELECT rollcall.create_partition('process_snapshots', 'none', now())",
+            "SELECT nextval('rollcall.snapshot_numbers')",
+            "CREATE TABLE rollcall.mine (a int)",
+            "CREATE VIEW analytics.mine AS SELECT 1 AS a",
+            "CREATE TABLE public.mine (a int)",
+        ],
+    )
+    .await;
+    reader.close().await;
     database.drop_it().await;
 }
 
