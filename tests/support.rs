@@ -118,6 +118,14 @@ impl Services {
     /// Starts stages; they end with the returned value. Flushes and commits are frequent, so that there are many
     /// moments at which something can go wrong.
     pub fn run(&self, stages: &str) -> Processor {
+        self.run_with(
+            stages,
+            &["--http-address".to_owned(), "127.0.0.1:0".to_owned()],
+        )
+    }
+
+    /// The same with further arguments, the address of the HTTP port among them: several run side by side.
+    pub fn run_with(&self, stages: &str, arguments: &[String]) -> Processor {
         let child = self
             .command(&[
                 "run",
@@ -134,6 +142,7 @@ impl Services {
                 "--rollups-flush-interval-ms",
                 "300",
             ])
+            .args(arguments)
             .stdin(Stdio::null())
             .spawn()
             .expect("the binary runs");

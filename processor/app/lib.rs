@@ -5,3 +5,4 @@ pub mod driver;
 pub mod kafka;
 pub mod postgres;
 pub mod producer;
+pub mod telemetry;

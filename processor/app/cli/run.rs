@@ -5,12 +5,14 @@ use crate::driver::sink::SinkConfig;
 use crate::driver::{Control, PipelineConfig, Shared, Signal, run_pipeline};
 use crate::kafka::admin::MAX_OBSERVATIONS_BYTES;
 use crate::postgres::RetentionPolicy;
+use crate::telemetry::{Telemetry, http};
 use rollcall_domain::rollup::GroupingSet;
 use rollcall_domain::time::{DAY_US, MINUTE_US};
 use rollcall_engine::task::TaskConfig;
 use rollcall_engine::windows::WindowLimits;
 use rollcall_normalize::ApplicationRules;
 use rollcall_stages::{NormalizeConfig, RollupConfig, layout};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,9 @@ pub(crate) struct RunArgs {
         default_value = "normalize,rollup,sink"
     )]
     stages: Vec<StageName>,
+    /// Where /metrics, /live and /ready are served; other machines need 0.0.0.0:9464 or the like
+    #[arg(long, env = "ROLLCALL_HTTP_ADDRESS", default_value = HTTP_ADDRESS, value_name = "ADDRESS:PORT")]
+    http_address: String,
     /// Milliseconds that input of NORMALIZE waits for its commit, at most
     #[arg(
         long,
@@ -60,6 +65,9 @@ pub(crate) struct RunArgs {
     details_lanes: u32,
 }
 
+/// Of this machine only: the port asks nobody for a password. 9464 is what OpenTelemetry's exporters to Prometheus use.
+const HTTP_ADDRESS: &str = "127.0.0.1:9464";
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 enum StageName {
     /// Raw snapshots to observations, partial rollups and dead letters.
@@ -75,9 +83,35 @@ pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     super::init_logging(&arguments.settings.log_level)?;
     let shared = arguments.settings.shared()?;
     let config = pipeline_config(arguments, &shared)?;
+    let port = listen(&arguments.http_address)?;
     let stop = Control::new();
-    let _signals = super::signals::listen(&stop)?;
+    let runtime = super::signals::listen(&stop)?;
+    runtime.spawn(serve(port, shared.telemetry.clone()));
     run_pipeline(&config, &shared, &stop)
+}
+
+/// Takes the HTTP port.
+fn listen(address: &str) -> Result<TcpListener, SettingsError> {
+    let wrong = |allowed: String| SettingsError {
+        key: "http-address",
+        value: address.to_owned(),
+        allowed,
+    };
+    let parsed: SocketAddr = address
+        .parse()
+        .map_err(|_| wrong(format!("an IP address and a port, as {HTTP_ADDRESS}")))?;
+    http::listen(parsed).map_err(|error| {
+        wrong(format!(
+            "an address of this machine with a free port ({})",
+            error.cause
+        ))
+    })
+}
+
+async fn serve(port: TcpListener, telemetry: Telemetry) {
+    if let Err(error) = http::serve(port, telemetry).await {
+        tracing::error!(%error, "metrics and health are no longer served");
+    }
 }
 
 /// The pipeline that these arguments make.

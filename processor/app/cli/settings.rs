@@ -1,10 +1,11 @@
 //! Settings that the commands share, from flags or the environment.
 
-use crate::driver::{Shared, StatusBoard};
+use crate::driver::Shared;
 use crate::kafka::KafkaSettings;
 use crate::kafka::admin::TopicOptions;
 use crate::kafka::registry::Registry;
 use crate::postgres::PostgresSettings;
+use crate::telemetry::Telemetry;
 use rollcall_stages::layout::Partitions;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -193,7 +194,7 @@ impl Settings {
             kafka,
             registry,
             partitions: self.partitions()?,
-            status: StatusBoard::default(),
+            telemetry: Telemetry::default(),
         })
     }
 }

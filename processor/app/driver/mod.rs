@@ -11,16 +11,17 @@ mod kinds;
 mod pipeline;
 pub mod sink;
 mod stage_thread;
-mod status;
+mod task_meter;
 mod task_thread;
+mod watch;
 
 pub(crate) use backoff::Backoff;
 pub use control::{Control, Signal};
 pub use pipeline::{PipelineConfig, run_pipeline};
-pub use status::{StatusBoard, TaskStatus};
 
 use crate::kafka::KafkaSettings;
 use crate::kafka::registry::Registry;
+use crate::telemetry::Telemetry;
 use rollcall_stages::layout::{Partitions, TOPICS};
 
 /// What all threads of a stage share.
@@ -32,8 +33,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Partition counts.
     pub partitions: Partitions,
-    /// What every task is doing.
-    pub status: StatusBoard,
+    /// Where all of them tell how they fare.
+    pub telemetry: Telemetry,
 }
 
 impl Shared {

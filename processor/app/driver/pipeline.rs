@@ -5,13 +5,14 @@
 use super::Shared;
 use super::control::{Control, Signal};
 use super::kinds::{NormalizeKind, RollupKind, StageKind};
-use super::sink::{SinkConfig, run_sink};
+use super::sink::{SinkConfig, expect_sink, run_sink};
 use super::stage_thread::run_stage;
+use super::watch::{watch_kafka, watch_postgres};
 use crate::kafka::admin::{Admin, AdminError};
 use crate::kafka::directory::SharedDirectory;
 use rollcall_engine::task::TaskConfig;
 use rollcall_normalize::ApplicationRules;
-use rollcall_stages::{NormalizeConfig, RollupConfig};
+use rollcall_stages::{NormalizeConfig, RollupConfig, layout};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +40,17 @@ pub fn run_pipeline(
     shared: &Shared,
     stop: &Control,
 ) -> anyhow::Result<()> {
+    expect(config, shared);
     if !await_topics(shared, stop)? {
         return Ok(());
     }
     let directory = SharedDirectory::default();
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
+        scope.spawn(|| watch_kafka(shared, stop));
+        if let Some(sink) = &config.sink {
+            scope.spawn(|| watch_postgres(&sink.postgres, shared, stop));
+        }
         if let Some((config, task, rules)) = &config.normalize {
             let kind = Arc::new(NormalizeKind {
                 config: config.clone(),
@@ -80,6 +86,22 @@ pub fn run_pipeline(
     })
 }
 
+/// Tells readiness what is to run here.
+fn expect(config: &PipelineConfig, shared: &Shared) {
+    let health = &shared.telemetry.health;
+    health.service("kafka", Some("not asked yet".to_owned()));
+    if config.normalize.is_some() {
+        health.expect(layout::NORMALIZE, 1);
+    }
+    if config.rollup.is_some() {
+        health.expect(layout::ROLLUP, 1);
+    }
+    if let Some(sink) = &config.sink {
+        health.service("postgres", Some("not asked yet".to_owned()));
+        expect_sink(sink, health);
+    }
+}
+
 fn run_kind<K: StageKind>(kind: &Arc<K>, shared: &Shared, stop: &Control) -> anyhow::Result<()> {
     let ended = run_stage(kind, shared, stop);
     stop.send(Signal::Drain);
@@ -98,6 +120,8 @@ fn await_topics(shared: &Shared, stop: &Control) -> anyhow::Result<bool> {
             Ok(()) => return Ok(true),
             Err(error @ (AdminError::Away { .. } | AdminError::Missing { .. })) => {
                 tracing::warn!(%error, "waiting for Kafka");
+                let health = &shared.telemetry.health;
+                health.service("kafka", Some(error.to_string()));
                 std::thread::sleep(AGAIN);
             }
             Err(error) => return Err(error.into()),

@@ -39,6 +39,7 @@ pub fn run_stage<K: StageKind>(
         membership,
         tasks: BTreeMap::new(),
         waiting: VecDeque::new(),
+        joined: false,
     };
     let mut polls = 0;
     while stop.signal() == Signal::Run {
@@ -48,6 +49,7 @@ pub fn run_stage<K: StageKind>(
             stage.report(&topic);
         }
     }
+    shared.telemetry.health.stopping();
     let all: Vec<i32> = stage.tasks.keys().copied().collect();
     stage.end(&all, stop.signal());
     stage.report(&topic);
@@ -61,6 +63,8 @@ struct StageThread<'a, K: StageKind> {
     tasks: BTreeMap<i32, RunningTask>,
     /// What the group said while tasks were ending.
     waiting: VecDeque<Rebalance>,
+    /// Whether the group has said anything since we came, or were thrown out.
+    joined: bool,
 }
 
 impl<K: StageKind> StageThread<'_, K> {
@@ -72,12 +76,18 @@ impl<K: StageKind> StageThread<'_, K> {
         match rebalance {
             None => {}
             Some(Rebalance::Assigned(places)) => {
+                if !std::mem::replace(&mut self.joined, true) {
+                    self.shared.telemetry.health.joined(self.kind.name());
+                }
                 self.membership.accept(&places)?;
                 for (_, partition) in places {
                     self.start(partition);
                 }
             }
             Some(Rebalance::Revoked { places, lost }) => {
+                if lost && std::mem::replace(&mut self.joined, false) {
+                    self.shared.telemetry.health.left(self.kind.name());
+                }
                 let partitions: Vec<i32> = places.iter().map(|(_, partition)| *partition).collect();
                 self.end(
                     &partitions,
@@ -142,6 +152,11 @@ impl<K: StageKind> StageThread<'_, K> {
                     "a task's thread panicked; its state is with whoever claims it next"
                 );
             }
+        }
+        for &partition in partitions {
+            let telemetry = &self.shared.telemetry;
+            telemetry.health.remove(self.kind.name(), partition);
+            telemetry.places.remove((self.kind.name(), partition));
         }
     }
 

@@ -6,11 +6,12 @@
 use super::backoff::Backoff;
 use super::control::{Control, Signal};
 use super::kinds::StageKind;
-use super::status::TaskStatus;
+use super::task_meter::{self, TaskMeter};
 use super::{Shared, elapsed_us};
 use crate::kafka::fetch::{Fetcher, Incoming, Polled};
 use crate::kafka::restore::end_offset;
 use crate::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
+use crate::telemetry::health::TaskStatus;
 use anyhow::Context as _;
 use rollcall_codec::{Encoder, SchemaIds};
 use rollcall_engine::record::{InputRecord, TopicIndex};
@@ -18,6 +19,7 @@ use rollcall_engine::task::{
     Action, CommitOutcome, LostReason, RestoreStatus, RestoreTarget, State, Task, TaskError,
 };
 use rollcall_stages::Stage;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -43,6 +45,7 @@ struct Clients {
     input: Fetcher,
     input_topic: String,
     topics: Vec<String>,
+    meter: RefCell<TaskMeter>,
 }
 
 impl<K: StageKind> TaskThread<K> {
@@ -61,6 +64,7 @@ impl<K: StageKind> TaskThread<K> {
                 Ok(()) => {}
                 Err(error) => {
                     let _ = task.handle_lost(LostReason::ClaimFailed);
+                    self.count_loss(task.lost_reason());
                     tracing::warn!(
                         stage = self.kind.name(),
                         partition = self.partition,
@@ -75,6 +79,7 @@ impl<K: StageKind> TaskThread<K> {
                 self.halt(reason);
                 break;
             }
+            self.count_loss(task.lost_reason());
             let reason = format!("{:?}", task.lost_reason());
             tracing::warn!(
                 stage = self.kind.name(),
@@ -84,13 +89,18 @@ impl<K: StageKind> TaskThread<K> {
             );
             self.wait_for(&reason, &mut backoff);
         }
-        self.shared.status.remove(self.kind.name(), self.partition);
+    }
+
+    fn count_loss(&self, reason: Option<LostReason>) {
+        if let Some(reason) = reason {
+            let telemetry = &self.shared.telemetry;
+            task_meter::lost(telemetry, self.kind.name(), self.partition, reason);
+        }
     }
 
     fn status(&self, status: TaskStatus) {
-        self.shared
-            .status
-            .set(self.kind.name(), self.partition, status);
+        let health = &self.shared.telemetry.health;
+        health.set(self.kind.name(), self.partition, status);
     }
 
     fn wait_for(&self, what: &str, backoff: &mut Backoff) {
@@ -136,6 +146,7 @@ impl<K: StageKind> TaskThread<K> {
             self.kind.name(),
             self.partition
         );
+        let meter = TaskMeter::begin(&self.shared.telemetry, self.kind.name(), self.partition);
         task.claim(self.kind.make(self.partition, Encoder::new(ids)))?;
         let producer =
             TransactionalProducer::claim(kafka, &id, &kafka.topic(self.kind.observed().name))
@@ -158,6 +169,7 @@ impl<K: StageKind> TaskThread<K> {
             input,
             input_topic: kafka.topic(self.kind.input().name),
             topics: self.shared.topic_names(),
+            meter: RefCell::new(meter),
         })
     }
 
@@ -193,6 +205,7 @@ impl<K: StageKind> TaskThread<K> {
                     .find(|(_, topic, _)| topic == incoming.topic)
                     .map(|(index, ..)| *index);
                 if let Some(index) = index {
+                    clients.meter.borrow_mut().restored_record();
                     self.learn(task, index, incoming.value, None);
                     accept(task.handle_restore_record(
                         index,
@@ -250,6 +263,8 @@ impl<K: StageKind> TaskThread<K> {
         clients
             .input
             .assign(&[(clients.input_topic.clone(), self.partition, offset)])?;
+        let mut meter = clients.meter.borrow_mut();
+        meter.runs(task.processor(), &clients.input_topic, offset);
         tracing::info!(
             stage = self.kind.name(),
             partition = self.partition,
@@ -311,11 +326,16 @@ impl<K: StageKind> TaskThread<K> {
                     Err(TaskError::Full) => {
                         self.commit(task, clients)?;
                         if task.state() == State::Running {
-                            return accept(task.handle_record(&record, elapsed_us()));
+                            accept(task.handle_record(&record, elapsed_us()))?;
+                            clients.meter.borrow_mut().received(record.timestamp_us);
                         }
                         Ok(())
                     }
-                    handled => accept(handled),
+                    handled => {
+                        accept(handled)?;
+                        clients.meter.borrow_mut().received(record.timestamp_us);
+                        Ok(())
+                    }
                 }
             }
             Polled::Nothing => {
@@ -377,6 +397,11 @@ impl<K: StageKind> TaskThread<K> {
             Err(error) => return accept(Err(error)),
         }
         let next_offset = task.next_offset();
+        let topics = task.batch().records().iter();
+        let topics = topics.map(|record| usize::from(record.topic.0));
+        let mut meter = clients.meter.borrow_mut();
+        let sealed = meter.sealed(task.processor(), next_offset, topics);
+        let begun_us = elapsed_us();
         let records = task.batch().records().iter().map(|record| Outgoing {
             topic: &clients.topics[usize::from(record.topic.0)],
             partition: record.partition,
@@ -386,7 +411,12 @@ impl<K: StageKind> TaskThread<K> {
         let outcome = match clients.producer.commit(records) {
             Outcome::Committed { append_time_ms } => {
                 self.committed.store(next_offset, Ordering::Relaxed);
-                accept(task.handle_commit(CommitOutcome::Committed, elapsed_us()))?;
+                let now_us = elapsed_us();
+                if let Some(sealed) = sealed {
+                    meter.committed(sealed, now_us - begun_us);
+                }
+                accept(task.handle_commit(CommitOutcome::Committed, now_us))?;
+                meter.counted(task.processor());
                 if let (Some(ms), true) = (append_time_ms, task.state() == State::Running) {
                     accept(task.handle_append_time(ms.saturating_mul(1_000)))?;
                 }
@@ -396,6 +426,7 @@ impl<K: StageKind> TaskThread<K> {
             Outcome::Fenced(error) => (CommitOutcome::Fenced, error),
             Outcome::Unknown(error) => (CommitOutcome::Unknown, error),
         };
+        meter.not_committed(outcome.0);
         tracing::warn!(error = %outcome.1, outcome = ?outcome.0, stage = self.kind.name(), partition = self.partition, "a transaction did not commit");
         accept(task.handle_commit(outcome.0, elapsed_us()))
     }

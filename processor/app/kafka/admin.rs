@@ -186,21 +186,17 @@ impl<'a> Admin<'a> {
         Ok(())
     }
 
+    /// For how long a topic keeps records, in milliseconds; `None` is for ever.
+    ///
+    /// # Errors
+    /// If Kafka is away.
+    pub async fn retention_ms(&self, topic: &str) -> Result<Option<i64>, AdminError> {
+        let kept = self.setting(topic, "retention.ms").await?;
+        Ok(kept.parse().ok().filter(|kept| *kept >= 0))
+    }
+
     async fn check_timestamps(&self, topic: &str) -> Result<(), AdminError> {
-        let request = AdminOptions::new().request_timeout(Some(TIMEOUT));
-        let specifier = [ResourceSpecifier::Topic(topic)];
-        let configs = self
-            .client
-            .describe_configs(&specifier, &request)
-            .await
-            .map_err(|e| away(self.settings, e))?;
-        let found = configs
-            .into_iter()
-            .flatten()
-            .flat_map(|resource| resource.entries)
-            .find(|entry| entry.name == "message.timestamp.type")
-            .and_then(|entry| entry.value)
-            .unwrap_or_default();
+        let found = self.setting(topic, "message.timestamp.type").await?;
         if found == "LogAppendTime" {
             Ok(())
         } else {
@@ -209,6 +205,21 @@ impl<'a> Admin<'a> {
                 found,
             })
         }
+    }
+
+    /// One of a topic's settings; empty where there is none of this name.
+    async fn setting(&self, topic: &str, name: &str) -> Result<String, AdminError> {
+        let request = AdminOptions::new().request_timeout(Some(TIMEOUT));
+        let specifier = [ResourceSpecifier::Topic(topic)];
+        let configs = self
+            .client
+            .describe_configs(&specifier, &request)
+            .await
+            .map_err(|e| away(self.settings, e))?;
+        let entries = configs.into_iter().flatten();
+        let mut entries = entries.flat_map(|resource| resource.entries);
+        let found = entries.find(|entry| entry.name == name);
+        Ok(found.and_then(|entry| entry.value).unwrap_or_default())
     }
 }
 

@@ -5,7 +5,7 @@
 //! tasks (there are more processes than partitions) is ready once it has joined.
 
 use super::metrics::Metrics;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One task's condition.
@@ -57,6 +57,10 @@ struct Members {
 struct Board {
     members: BTreeMap<Stage, Members>,
     tasks: BTreeMap<(Stage, i32), TaskStatus>,
+    /// What ever had a task here: its gauges go to 0, not away.
+    worked: BTreeSet<Stage>,
+    /// Draining: no longer for new work.
+    stopping: bool,
     /// By service: why it does not answer, if it doesn't.
     services: BTreeMap<&'static str, Option<String>>,
 }
@@ -98,11 +102,15 @@ impl Health {
 
     /// Notes a task's condition; whether it is another than before.
     pub fn set(&self, stage: &'static str, partition: i32, status: TaskStatus) -> bool {
-        let before = self
-            .board()
-            .tasks
-            .insert((stage, partition), status.clone());
+        let mut board = self.board();
+        board.worked.insert(stage);
+        let before = board.tasks.insert((stage, partition), status.clone());
         before != Some(status)
+    }
+
+    /// The process has been asked to stop.
+    pub fn stopping(&self) {
+        self.board().stopping = true;
     }
 
     /// Forgets a task that this process no longer has.
@@ -122,22 +130,37 @@ impl Health {
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         let board = self.board();
-        let services = board.services.iter().filter_map(|(service, trouble)| {
-            Some(format!("{service}: {}", trouble.as_ref()?))
-        });
+        let stopping = board.stopping.then(|| "stopping".to_owned());
+        let services = board
+            .services
+            .iter()
+            .filter_map(|(service, trouble)| Some(format!("{service}: {}", trouble.as_ref()?)));
         let members = board.members.iter().filter(|(_, m)| m.joined < m.expected);
         let members = members.map(|(stage, _)| format!("{stage}: has not joined its group yet"));
-        let tasks = board.tasks.iter().filter(|(_, status)| **status != TaskStatus::Running);
+        let tasks = board
+            .tasks
+            .iter()
+            .filter(|(_, status)| **status != TaskStatus::Running);
         let tasks = tasks.map(|((stage, partition), status)| {
-            let why = status.why().map(|why| format!(": {why}")).unwrap_or_default();
+            let why = status
+                .why()
+                .map(|why| format!(": {why}"))
+                .unwrap_or_default();
             format!("{stage}-{partition}: {}{why}", status.as_str())
         });
         Readiness {
-            missing: services.chain(members).chain(tasks).collect(),
+            missing: stopping
+                .into_iter()
+                .chain(services)
+                .chain(members)
+                .chain(tasks)
+                .collect(),
             tasks: board
                 .tasks
                 .iter()
-                .map(|((stage, partition), status)| (format!("{stage}-{partition}"), status.as_str()))
+                .map(|((stage, partition), status)| {
+                    (format!("{stage}-{partition}"), status.as_str())
+                })
                 .collect(),
         }
     }
@@ -145,10 +168,12 @@ impl Health {
     /// Brings the gauges up to date.
     pub(super) fn measure(&self, metrics: &Metrics) {
         let board = self.board();
-        for stage in board.members.keys() {
+        for stage in &board.worked {
             for word in TaskStatus::ALL {
                 let of_stage = board.tasks.iter().filter(|((of, _), _)| of == stage);
-                let count = of_stage.filter(|(_, status)| status.as_str() == word).count();
+                let count = of_stage
+                    .filter(|(_, status)| status.as_str() == word)
+                    .count();
                 let gauge = metrics.tasks.with_label_values(&[*stage, word]);
                 gauge.set(count as f64);
             }
@@ -183,7 +208,10 @@ mod tests {
     #[test]
     fn ready_once_all_have_joined_and_all_tasks_run() {
         check(|_| {}, &[]);
-        check(|health| health.expect("rollup", 1), &["rollup: has not joined its group yet"]);
+        check(
+            |health| health.expect("rollup", 1),
+            &["rollup: has not joined its group yet"],
+        );
         check(
             |health| {
                 health.expect("sink-details", 2);
@@ -191,7 +219,10 @@ mod tests {
             },
             &["sink-details: has not joined its group yet"],
         );
-        check(|health| health.left("normalize"), &["normalize: has not joined its group yet"]);
+        check(
+            |health| health.left("normalize"),
+            &["normalize: has not joined its group yet"],
+        );
         check(
             |health| {
                 health.set("normalize", 1, TaskStatus::Starting);
@@ -200,10 +231,15 @@ mod tests {
         );
         check(
             |health| {
-                health.set("normalize", 0, TaskStatus::Waiting("the broker is away".to_owned()));
+                health.set(
+                    "normalize",
+                    0,
+                    TaskStatus::Waiting("the broker is away".to_owned()),
+                );
             },
             &["normalize-0: waiting: the broker is away"],
         );
+        check(Health::stopping, &["stopping"]);
         check(
             |health| {
                 health.service("postgres", Some("it does not answer".to_owned()));

@@ -4,7 +4,6 @@
 //! its broker is away makes things worse. `/ready` is 200 or 503 with what is missing, in words.
 
 use super::Telemetry;
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -52,8 +51,7 @@ fn router(telemetry: Telemetry) -> Router {
 }
 
 async fn metrics(State(telemetry): State<Telemetry>) -> Response {
-    telemetry.health.measure(&telemetry.metrics);
-    match telemetry.metrics.render() {
+    match telemetry.render(super::wall_clock_us()) {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -72,7 +70,8 @@ async fn ready(State(telemetry): State<Telemetry>) -> Response {
         "missing": readiness.missing,
         "tasks": readiness.tasks,
     });
-    (status, Json(body)).into_response()
+    let body = format!("{body}\n");
+    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 #[cfg(test)]
@@ -111,11 +110,17 @@ mod tests {
         telemetry.health.expect("rollup", 1);
         let missing = get(address, "/ready");
         assert!(missing.starts_with("HTTP/1.1 503"), "{missing}");
-        assert!(missing.contains(r#""missing":["rollup: has not joined its group yet"],"ready":false"#), "{missing}");
+        assert!(
+            missing.contains(r#""missing":["rollup: has not joined its group yet"],"ready":false"#),
+            "{missing}"
+        );
         assert!(get(address, "/live").starts_with("HTTP/1.1 200"));
         let metrics = get(address, "/metrics");
         assert!(metrics.contains("text/plain"), "{metrics}");
-        assert!(metrics.contains("rollcall_tasks{stage=\"rollup\",status=\"running\"} 0"), "{metrics}");
+        assert!(
+            metrics.contains("\nrollcall_corrections_total 0\n"),
+            "{metrics}"
+        );
         assert!(get(address, "/").starts_with("HTTP/1.1 404"));
     }
 
@@ -125,6 +130,10 @@ mod tests {
         let (address, _runtime) = server(&telemetry);
         let error = listen(address).expect_err("it is in use");
         assert_eq!(error.cause.kind(), std::io::ErrorKind::AddrInUse);
-        assert!(error.to_string().starts_with(&format!("nothing can listen on {address}: ")));
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("nothing can listen on {address}: "))
+        );
     }
 }

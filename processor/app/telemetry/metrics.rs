@@ -3,7 +3,7 @@
 //! Names: prefix `rollcall_`, base units, `_total` for counters. `README.md` beside this file has the table, made from
 //! these definitions; a test compares.
 //!
-//! To add one: a line in [`metrics!`], and the event in [`super::events`] that moves it.
+//! To add one: a line in [`metrics!`], and the place in `driver` that moves it, once per batch or flush.
 
 use prometheus::core::Collector;
 use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
@@ -37,9 +37,15 @@ const LAG_SECONDS: &[f64] = &[
 const ROWS: &[f64] = &[1.0, 10.0, 100.0, 1_000.0, 10_000.0, 50_000.0, 100_000.0];
 
 macro_rules! vector {
-    (counter) => { IntCounterVec };
-    (gauge) => { GaugeVec };
-    (histogram $buckets:ident) => { HistogramVec };
+    (counter) => {
+        IntCounterVec
+    };
+    (gauge) => {
+        GaugeVec
+    };
+    (histogram $buckets:ident) => {
+        HistogramVec
+    };
 }
 
 macro_rules! make {
@@ -50,7 +56,10 @@ macro_rules! make {
         GaugeVec::new(Opts::new($name, $help), $labels)
     };
     (histogram $buckets:ident, $name:literal, $help:literal, $labels:expr) => {
-        HistogramVec::new(HistogramOpts::new($name, $help).buckets($buckets.to_vec()), $labels)
+        HistogramVec::new(
+            HistogramOpts::new($name, $help).buckets($buckets.to_vec()),
+            $labels,
+        )
     };
 }
 
@@ -91,57 +100,55 @@ macro_rules! metrics {
 
 metrics! {
     records_received = counter, "rollcall_records_received_total", ["stage"],
-        "Records that a stage has read from its input; those of a transaction that did not commit are read, and counted, again.";
+        "Input records in committed transactions of a stage, or in stored flushes of a lane of SINK.";
     records_emitted = counter, "rollcall_records_emitted_total", ["stage", "topic"],
-        "Records that a stage has written in committed transactions, by topic.";
+        "Records written in committed transactions, by topic.";
     records_rejected = counter, "rollcall_records_rejected_total", ["stage", "reason"],
-        "Raw records rejected whole in committed transactions, by reason; each is a dead letter.";
+        "Raw records rejected whole in committed transactions, by reason (each is a dead letter); messages of internal topics that SINK could not read (unreadable).";
     snapshots = counter, "rollcall_snapshots_total", ["outcome"],
         "Raw records in committed transactions of NORMALIZE: accepted, duplicate or rejected.";
     lines = counter, "rollcall_lines_total", ["outcome"],
         "Lines (processes) of accepted snapshots in committed transactions of NORMALIZE: accepted or rejected.";
     consumer_lag_records = gauge, "rollcall_consumer_lag_records", ["stage", "partition"],
-        "Offsets between what a task has committed or stored of its input and the input's end.";
+        "Offsets between what is committed or stored of an input partition and its end.";
     consumer_lag_seconds = gauge, "rollcall_consumer_lag_seconds", ["stage", "partition"],
-        "How old the oldest record may be that a task has not committed or stored; 0 when there is none. An upper bound.";
+        "How old the oldest record may be that is not committed or stored, at most; 0 when there is none.";
     retention_headroom_seconds = gauge, "rollcall_retention_headroom_seconds", ["stage", "partition"],
-        "Time until the input topic's retention.ms deletes what a task has not read; +Inf where the topic keeps everything.";
+        "Time until the input topic's retention.ms deletes what a stage has not read, at least; +Inf where the topic keeps everything.";
     retention_headroom_records = gauge, "rollcall_retention_headroom_records", ["stage", "partition"],
-        "Offsets between the beginning of the input's log and what a task has committed: at 0 with a lag, retention has overtaken it.";
+        "Offsets between the beginning of the input's log and what is committed or stored: below 0, retention has overtaken the stage.";
     stage_time_seconds = gauge, "rollcall_stage_time_seconds", ["stage", "partition"],
-        "A task's stage time, as seconds since 1970: the broker's clock as far as the task has come. Windows close by ROLLUP's.";
+        "Stage time, as seconds since 1970: the broker's clock as far as a task has come, or its rollups are stored. Windows close by ROLLUP's.";
     event_time_lag_seconds = histogram LAG_SECONDS, "rollcall_event_time_lag_seconds", [],
-        "From a snapshot's event time to its rows being stored, per stored snapshot.";
+        "From a snapshot's event time to its rows being stored, per stored snapshot; by this machine's clock.";
     freshness_seconds = gauge, "rollcall_freshness_seconds", ["tables"],
-        "How far the tables that this process writes are behind: details and dead_letters behind their topics, rollups_* behind the broker's clock, ROLLUP and NORMALIZE included.";
+        "How far behind the tables that this process writes are, at most: details and dead_letters behind their topics, rollups behind the broker's clock, NORMALIZE and ROLLUP included.";
     commit_seconds = histogram REQUEST_SECONDS, "rollcall_commit_seconds", ["stage"],
         "Time to write and commit one transaction to Kafka.";
     transactions = counter, "rollcall_transactions_total", ["stage", "outcome"],
-        "Transactions of a stage: committed, aborted, fenced (a newer owner has the task) or unknown.";
+        "Transactions: committed, aborted, fenced (a newer owner has the task) or unknown (the next claim will tell).";
     flush_seconds = histogram REQUEST_SECONDS, "rollcall_flush_seconds", ["lane"],
         "Time of one flush to PostgreSQL that was stored.";
     flushes = counter, "rollcall_flushes_total", ["lane", "outcome"],
-        "Flushes to PostgreSQL: stored, fenced, failed or unknown.";
+        "Flushes to PostgreSQL: stored, fenced, failed or unknown (the next claim will tell).";
     sink_fenced = counter, "rollcall_sink_fenced_total", ["lane"],
         "Partitions that a lane lost to another sink's claim.";
     batch_rows = histogram ROWS, "rollcall_batch_rows", ["stage"],
-        "Rows (sink's lanes) or records (other stages) written together in one flush or transaction.";
+        "Records written in one transaction of a stage, or rows written in one flush of a lane of SINK.";
     state_entries = gauge, "rollcall_state_entries", ["stage", "partition"],
         "Entries of a task's state: machines (normalize), rollups of open windows (rollup).";
     state_bytes = gauge, "rollcall_state_bytes", ["stage", "partition"],
         "Bytes of a task's state in memory, about.";
     restore_seconds = histogram RESTORE_SECONDS, "rollcall_restore_seconds", ["stage"],
-        "Time from a task's claim to its first record.";
+        "Time from the beginning of a task's claim until it runs.";
     restored_records = counter, "rollcall_restored_records_total", ["stage"],
         "Records of state topics read by restores.";
     tasks = gauge, "rollcall_tasks", ["stage", "status"],
-        "Tasks of this process: starting, running, waiting (it tries again) or halted (a person is needed).";
+        "Tasks, or partitions of a lane of SINK, of this process: starting, running, waiting (tried again) or halted (a person is needed).";
     tasks_lost = counter, "rollcall_tasks_lost_total", ["stage", "reason"],
         "Times that a task dropped its state to claim it again, by reason.";
-    waits = counter, "rollcall_waits_total", ["stage", "service"],
-        "Times that a task or lane had to wait for kafka, registry, postgres or directory.";
     service_up = gauge, "rollcall_service_up", ["service"],
-        "Whether a service answered when last asked: 1 or 0.";
+        "Whether kafka and postgres answered when last asked: 1 or 0.";
     corrections = counter, "rollcall_corrections_total", [],
         "Rollups of closed windows that ROLLUP has corrected.";
     corrected_rows = counter, "rollcall_corrected_rows_total", [],
@@ -156,8 +163,6 @@ metrics! {
         "Machines seen on another raw partition than before: producers use different partitioners, so duplicates and CPU deltas may be missed.";
     ledger_difference = gauge, "rollcall_ledger_difference", ["partition", "kind"],
         "What the books of a raw partition lack: snapshots_unaccounted, snapshots_missing, lines_missing, lines_rejected_missing. Anything but 0 is loss or duplication.";
-    unreadable = counter, "rollcall_unreadable_total", ["lane"],
-        "Messages of internal topics that could not be read and were left out: somebody else writes there.";
     build_info = gauge, "rollcall_build_info", ["version"],
         "1, with the version that runs.";
 }
@@ -176,7 +181,9 @@ impl Metrics {
     pub fn render(&self) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(super::process::gather());
-        prometheus::TextEncoder::new().encode_to_string(&families)
+        let text = prometheus::TextEncoder::new().encode_to_string(&families)?;
+        // The encoder writes infinity as Rust does; the format's word is another.
+        Ok(text.replace(" inf\n", " +Inf\n"))
     }
 }
 
@@ -227,7 +234,9 @@ mod tests {
             assert!(name.starts_with("rollcall_"), "{name}");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
             assert!(
-                !["_ms", "_us", "_millis", "_kb"].iter().any(|unit| name.ends_with(unit)),
+                !["_ms", "_us", "_millis", "_kb"]
+                    .iter()
+                    .any(|unit| name.ends_with(unit)),
                 "{name} is not in base units"
             );
             assert!(definition.help.ends_with('.'), "{name}");
@@ -237,8 +246,17 @@ mod tests {
     #[test]
     fn no_label_grows_with_the_fleet() {
         const ALLOWED: &[&str] = &[
-            "stage", "topic", "reason", "outcome", "partition", "tables", "lane", "status", "service",
-            "kind", "version",
+            "stage",
+            "topic",
+            "reason",
+            "outcome",
+            "partition",
+            "tables",
+            "lane",
+            "status",
+            "service",
+            "kind",
+            "version",
         ];
         for definition in TABLE {
             for label in definition.labels {
@@ -250,7 +268,11 @@ mod tests {
     #[test]
     fn what_has_no_labels_is_there_from_the_start() {
         let text = Metrics::default().render().expect("it renders");
-        for name in ["rollcall_corrections_total 0", "rollcall_event_time_lag_seconds_count 0", "rollcall_build_info{version="] {
+        for name in [
+            "rollcall_corrections_total 0",
+            "rollcall_event_time_lag_seconds_count 0",
+            "rollcall_build_info{version=",
+        ] {
             assert!(text.contains(name), "{name} in {text}");
         }
     }

@@ -8,8 +8,16 @@ use prometheus::{Counter, Gauge, Opts};
 
 /// What [`gather`] gives.
 pub(super) const TABLE: &[Definition] = &[
-    of("process_cpu_seconds_total", "counter", "CPU time that the process has used."),
-    of("process_resident_memory_bytes", "gauge", "Memory that the process holds."),
+    of(
+        "process_cpu_seconds_total",
+        "counter",
+        "CPU time that the process has used.",
+    ),
+    of(
+        "process_resident_memory_bytes",
+        "gauge",
+        "Memory that the process holds.",
+    ),
     of("process_open_fds", "gauge", "Open file descriptors."),
     of("process_threads", "gauge", "Threads."),
 ];
@@ -43,7 +51,10 @@ pub(super) fn gather() -> Vec<MetricFamily> {
             }
         })
     });
-    families.filter_map(prometheus::Result::ok).flatten().collect()
+    families
+        .filter_map(prometheus::Result::ok)
+        .flatten()
+        .collect()
 }
 
 /// Clock ticks per second in what the kernel tells programs: fixed, whatever it uses itself.
@@ -53,7 +64,9 @@ const USER_HZ: f64 = 100.0;
 fn read() -> Option<[f64; 4]> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The second field is the name in parentheses, which may hold anything: what follows begins after the last one.
-    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().collect();
+    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..]
+        .split_ascii_whitespace()
+        .collect();
     let ticks = |field: usize| fields.get(field - 3)?.parse::<f64>().ok();
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = |name: &str| {
@@ -77,7 +90,10 @@ mod tests {
     fn a_process_has_memory_threads_and_descriptors() {
         let [cpu, memory, descriptors, threads] = read().expect("Linux tells");
         assert!(cpu >= 0.0 && memory > 1e6 && descriptors >= 3.0 && threads >= 1.0);
-        let names: Vec<String> = gather().iter().map(|family| family.name().to_owned()).collect();
+        let names: Vec<String> = gather()
+            .iter()
+            .map(|family| family.name().to_owned())
+            .collect();
         let expect: Vec<&str> = TABLE.iter().map(|definition| definition.name).collect();
         assert_eq!(names, expect);
     }

@@ -9,8 +9,8 @@ use crate::postgres::{
     DeadLetterBatch, DetailsBatch, FlushError, OffsetAdvance, SinkConnection, flush_dead_letters,
     flush_details,
 };
+use crate::telemetry::places::Advance;
 use rollcall_codec::{IncompatibleSchema, Message, SchemaRef, messages};
-use rollcall_domain::Timestamp;
 use rollcall_engine::record::TopicIndex;
 use rollcall_stages::layout::{self, TopicLayout};
 use rollcall_stages::{Reader, SchemaLookup};
@@ -66,18 +66,42 @@ impl CopyKind for Details {
                 snapshots: &batch.values,
             })
             .collect();
-        let latest = batches.iter().flat_map(|batch| batch.snapshots);
-        let reached_us = latest.map(|s| Timestamp::as_micros(s.ingested_at)).max();
         let flushed = flush_details(connection, &batches).await?;
+        // What has expired is old beyond measure, and not stored.
+        let event_times_us = match flushed.snapshots_expired {
+            0 => event_times_us(&batches),
+            _ => Vec::new(),
+        };
         Ok(Flushed {
             rows: flushed.observations,
             expired: flushed.snapshots_expired,
             machines_moved: flushed.machines_moved,
             differences: flushed.differences,
-            reached_us,
+            event_times_us,
             ..Flushed::default()
         })
     }
+}
+
+fn event_times_us(batches: &[DetailsBatch<'_>]) -> Vec<i64> {
+    let snapshots = batches.iter().flat_map(|batch| batch.snapshots);
+    snapshots.map(|s| s.event_at.as_micros()).collect()
+}
+
+/// What the books of a flushed place lack: nothing, unless the flush says otherwise.
+fn books(flushed: &Flushed, partition: i32) -> [i64; 4] {
+    let difference = flushed
+        .differences
+        .iter()
+        .find(|d| d.partition == partition);
+    difference.map_or([0; 4], |d| {
+        [
+            d.snapshots_unaccounted,
+            d.snapshots_missing,
+            d.lines_missing,
+            d.lines_rejected_missing,
+        ]
+    })
 }
 
 /// Dead letters.
@@ -101,13 +125,10 @@ impl CopyKind for DeadLetters {
                 letters: &batch.values,
             })
             .collect();
-        let latest = batches.iter().flat_map(|batch| batch.letters);
-        let reached_us = latest.map(|l| Timestamp::as_micros(l.ingested_at)).max();
         let flushed = flush_dead_letters(connection, &batches).await?;
         Ok(Flushed {
             rows: flushed.rows,
             expired: flushed.expired,
-            reached_us,
             ..Flushed::default()
         })
     }
@@ -156,6 +177,18 @@ impl<'f, K: CopyKind> CopyLane<'f, K> {
             });
         }
         batches
+    }
+
+    fn advance_of(&self, batch: &Batch<'_, '_, K::Message>, flushed: &Flushed) -> Advance {
+        let (_, partition) = batch.place;
+        let last = self.held.get(&partition).and_then(|held| held.last());
+        let is_details = K::TOPIC.index == layout::OBSERVATIONS.index;
+        Advance {
+            next_offset: batch.advance.to_offset,
+            reached_us: last.map(|message| Incoming::of(message).timestamp_us),
+            books: is_details.then(|| books(flushed, partition)),
+            ..Advance::default()
+        }
     }
 
     fn decode<'m>(
@@ -215,6 +248,10 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
         self.messages == 0
     }
 
+    fn is_idle(&self) -> bool {
+        self.messages == 0
+    }
+
     fn is_full(&self) -> bool {
         self.bytes >= K::FULL_BYTES || self.messages >= K::FULL_MESSAGES
     }
@@ -233,15 +270,17 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
     ) -> Result<Flushed, FlushError> {
         let batches = self.batches(places);
         let mut flushed = K::flush(connection, &batches).await?;
-        let stored: Vec<(Place, i64)> = batches
+        flushed.stored = batches
             .iter()
-            .map(|batch| (batch.place, batch.advance.to_offset))
+            .map(|batch| (batch.place, self.advance_of(batch, &flushed)))
             .collect();
+        let read: usize = batches.iter().map(|batch| batch.values.len()).sum();
         drop(batches);
-        for (place, next_offset) in stored {
-            places.stored(place, next_offset);
+        for (place, advance) in &flushed.stored {
+            places.stored(*place, advance.next_offset);
         }
         flushed.messages = self.messages as u64;
+        flushed.unreadable = (self.messages - read) as u64;
         self.clear();
         Ok(flushed)
     }

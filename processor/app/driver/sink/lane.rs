@@ -3,6 +3,7 @@
 use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Incoming};
 use crate::postgres::{FlushError, LedgerDifference, SinkConnection};
+use crate::telemetry::places::Advance;
 use rollcall_codec::{IncompatibleSchema, SchemaRef};
 use rollcall_engine::record::TopicIndex;
 use rollcall_stages::SchemaLookup;
@@ -32,6 +33,8 @@ pub(super) trait Lane<'f> {
     fn take(&mut self, topic: TopicIndex, message: Fetched<'f>);
     /// Whether there is anything to flush.
     fn is_empty(&self) -> bool;
+    /// Whether it holds nothing at all, not even the beginning of what a later flush stores.
+    fn is_idle(&self) -> bool;
     /// Whether it must be flushed before more is taken.
     fn is_full(&self) -> bool;
     /// Forgets what it holds of a place.
@@ -50,6 +53,8 @@ pub(super) trait Lane<'f> {
 pub struct Flushed {
     /// Messages that it held.
     pub messages: u64,
+    /// Of these, how many could not be read and were left out.
+    pub unreadable: u64,
     /// Rows that it wrote: processes, rollups or dead letters.
     pub rows: u64,
     /// Of rollups, how many were read and merged.
@@ -60,8 +65,25 @@ pub struct Flushed {
     pub machines_moved: u64,
     /// Raw partitions whose books do not balance.
     pub differences: Vec<LedgerDifference>,
-    /// The largest `ingested_at` among them (details, dead letters) or the stage time (rollups), in microseconds.
-    pub reached_us: Option<i64>,
+    /// How far each place has come.
+    pub stored: Vec<(Place, Advance)>,
+    /// The event times of the snapshots that it stored, in microseconds.
+    pub event_times_us: Vec<i64>,
+}
+
+impl Flushed {
+    /// Adds what another flush did.
+    pub(super) fn add(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.unreadable += other.unreadable;
+        self.rows += other.rows;
+        self.corrected += other.corrected;
+        self.expired += other.expired;
+        self.machines_moved += other.machines_moved;
+        self.differences.extend(other.differences);
+        self.stored.extend(other.stored);
+        self.event_times_us.extend(other.event_times_us);
+    }
 }
 
 /// A message of one of our own topics that can't be read: somebody else has written there. It is left out; the ledger

@@ -11,10 +11,10 @@
 
 use super::super::backoff::Backoff;
 use super::super::control::{Control, Signal};
-use super::super::status::TaskStatus;
 use super::super::{Shared, elapsed_us};
 use super::SinkConfig;
 use super::lane::{Flushed, Lane};
+use super::lane_meter::{FlushOutcome, LaneMeter};
 use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Fetcher, Incoming, Polled};
 use crate::kafka::membership::{Membership, Place as GroupPlace, Rebalance};
@@ -22,6 +22,8 @@ use crate::postgres::{
     ClaimRequest, FlushError, PostgresError, PostgresSettings, SinkConnection, claim,
     pending_migrations, release,
 };
+use crate::telemetry::health::TaskStatus;
+use crate::telemetry::places::Advance;
 use anyhow::Context as _;
 use rollcall_stages::SchemaLookup;
 use std::time::Duration;
@@ -33,6 +35,8 @@ const REQUEST: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 /// Messages that are taken before the group is served again.
 const MESSAGES_PER_STEP: usize = 1_000;
+/// How often telemetry is told how far we have come while nothing is flushed.
+const MEASURE_US: i64 = 1_000_000;
 /// How often the group is told how far we have come.
 const REPORT_US: i64 = 5_000_000;
 
@@ -52,6 +56,10 @@ pub(super) struct LaneThread<'f, 'a, L> {
     backoff: Backoff,
     flushed_at_us: i64,
     reported_at_us: i64,
+    measured_at_us: i64,
+    meter: LaneMeter,
+    /// Whether the group has said anything since we came, or were thrown out.
+    joined: bool,
 }
 
 impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
@@ -91,6 +99,9 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             backoff: Backoff::new(),
             flushed_at_us: 0,
             reported_at_us: 0,
+            measured_at_us: 0,
+            meter: LaneMeter::new(&shared.telemetry, L::NAME),
+            joined: false,
         })
     }
 
@@ -99,6 +110,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
         while self.stop.signal() == Signal::Run {
             self.step()?;
         }
+        self.shared.telemetry.health.stopping();
         let all = self.places.all();
         self.give_up(&all, self.stop.signal() == Signal::Abandon);
         if let Some(connection) = self.connection.take() {
@@ -118,6 +130,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             self.fetch()?;
             self.flush_if_due();
         }
+        self.measure();
         self.report();
         Ok(())
     }
@@ -128,6 +141,9 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
         match self.membership.poll(timeout) {
             None => {}
             Some(Rebalance::Assigned(given)) => {
+                if !std::mem::replace(&mut self.joined, true) {
+                    self.shared.telemetry.health.joined(L::NAME);
+                }
                 self.membership.accept(&given)?;
                 for place in self.places_of(&given) {
                     tracing::info!(
@@ -140,6 +156,9 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
                 }
             }
             Some(Rebalance::Revoked { places, lost }) => {
+                if lost && std::mem::replace(&mut self.joined, false) {
+                    self.shared.telemetry.health.left(L::NAME);
+                }
                 let ours = self.places_of(&places);
                 self.give_up(&ours, lost);
                 self.membership.release(&places)?;
@@ -169,7 +188,9 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             }
             self.lane.forget(place);
             self.places.remove(place);
-            self.shared.status.remove(self.lane.label(place.0), place.1);
+            let label = self.lane.label(place.0);
+            self.shared.telemetry.health.remove(label, place.1);
+            self.shared.telemetry.places.remove((label, place.1));
         }
         if let Err(error) = self.assign() {
             tracing::warn!(
@@ -177,6 +198,27 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
                 lane = L::NAME,
                 "partitions given up are still fetched"
             );
+        }
+    }
+
+    /// Tells telemetry where we stand: behind the markers of transactions, too, where nothing is held.
+    fn measure(&mut self) {
+        let now_us = elapsed_us();
+        if now_us - self.measured_at_us < MEASURE_US {
+            return;
+        }
+        self.measured_at_us = now_us;
+        if !self.lane.is_idle() {
+            return;
+        }
+        for ((topic, partition), claimed) in self.places.claims() {
+            let position = self.fetcher.position(self.places.name(topic), partition);
+            let place = (self.lane.label(topic), partition);
+            let advance = Advance {
+                next_offset: position.unwrap_or_default().max(claimed.stored),
+                ..Advance::default()
+            };
+            self.shared.telemetry.places.advance(place, advance);
         }
     }
 
@@ -302,6 +344,8 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             ),
             Ok(claim) => {
                 tracing::info!(stage = self.lane.label(place.0), partition = place.1, offset = claim.next_offset, epoch = claim.epoch, "claimed");
+                let label = self.lane.label(place.0);
+                self.shared.telemetry.places.begin((label, place.1), &topic, claim.next_offset);
                 self.places.claimed(place, claim);
                 self.status(place, TaskStatus::Running);
             }
@@ -359,7 +403,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
 
     fn status(&self, place: Place, status: TaskStatus) {
         let label = self.lane.label(place.0);
-        self.shared.status.set(label, place.1, status);
+        self.shared.telemetry.health.set(label, place.1, status);
     }
 
     // Messages.
@@ -486,6 +530,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
         match outcome {
             Ok(flushed) => self.note(&flushed, self.flushed_at_us - begun_us),
             Err(FlushError::Fenced { lost }) => {
+                self.meter.flush_failed(FlushOutcome::Fenced);
                 let wait_us = self.backoff.next_us();
                 for lost in lost {
                     let Some(place) = self.places.place_of(&lost) else {
@@ -496,6 +541,8 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
                         partition = place.1,
                         "fenced: another sink has claimed it"
                     );
+                    let label = self.lane.label(place.0);
+                    self.meter.fenced((label, place.1));
                     self.lane.forget(place);
                     self.places.unclaim(place, elapsed_us() + wait_us);
                     self.status(
@@ -508,12 +555,14 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
                 }
             }
             Err(FlushError::Unknown(error)) => {
+                self.meter.flush_failed(FlushOutcome::Unknown);
                 self.connection_failed(&format!(
                     "whether a flush is stored is unknown, the next claim will tell: {}",
                     describe(&error)
                 ));
             }
             Err(FlushError::Failed(error)) => {
+                self.meter.flush_failed(FlushOutcome::Failed);
                 if !error.is_retriable() {
                     tracing::error!(
                         lane = L::NAME,
@@ -529,6 +578,8 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
     fn note(&mut self, flushed: &Flushed, took_us: i64) {
         // Not as early as a claim: claims may work where every flush is refused.
         self.backoff.reset();
+        let label = |topic| self.lane.label(topic);
+        self.meter.flushed(flushed, took_us, label);
         tracing::debug!(
             lane = L::NAME,
             messages = flushed.messages,

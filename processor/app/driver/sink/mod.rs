@@ -16,6 +16,7 @@
 mod copy_lane;
 mod housekeeping;
 mod lane;
+mod lane_meter;
 mod lane_thread;
 mod places;
 mod rollups;
@@ -24,6 +25,7 @@ use super::Shared;
 use super::control::{Control, Signal};
 use crate::kafka::fetch::Fetcher;
 use crate::postgres::{PostgresSettings, RetentionPolicy};
+use crate::telemetry::health::Health;
 use copy_lane::{CopyKind, CopyLane, DeadLetters, Details};
 use lane::Lane;
 use lane_thread::LaneThread;
@@ -43,6 +45,13 @@ pub struct SinkConfig {
     pub details_lanes: u32,
     /// What is kept.
     pub retention: RetentionPolicy,
+}
+
+/// Tells readiness which groups SINK's lanes are to join.
+pub(super) fn expect_sink(config: &SinkConfig, health: &Health) {
+    health.expect(Details::NAME, config.details_lanes.max(1) as usize);
+    health.expect(<RollupsLane as Lane>::NAME, 1);
+    health.expect(DeadLetters::NAME, 1);
 }
 
 /// Runs SINK until `stop` says otherwise, then flushes, gives its partitions up and leaves the groups.

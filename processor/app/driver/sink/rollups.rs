@@ -4,13 +4,16 @@ use super::lane::{Flushed, Lane, report_unreadable};
 use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Incoming};
 use crate::postgres::{FlushError, SinkConnection, flush_rollups};
+use crate::telemetry::places::Advance;
 use rollcall_codec::{IncompatibleSchema, SchemaRef, messages};
 use rollcall_domain::Timestamp;
+use rollcall_domain::pipeline::RollupUpdate;
 use rollcall_domain::rollup::GroupingSet;
 use rollcall_engine::record::TopicIndex;
 use rollcall_stages::layout::{self, TopicLayout, updates_topic};
-use rollcall_stages::sink::{Flush, PendingRollups};
+use rollcall_stages::sink::{FlushOffset, PendingRollups};
 use rollcall_stages::{Reader, SchemaLookup};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Rows that are enough for one flush; each may hold some KiB of sketches.
@@ -21,7 +24,10 @@ pub(super) struct RollupsLane {
     interval: Duration,
     reader: Reader<messages::RollupUpdate>,
     pending: Vec<(GroupingSet, PendingRollups)>,
-    messages: u64,
+    /// Per place: messages that wait for their transaction's end, and such that a flush would store.
+    messages: BTreeMap<Place, (u64, u64)>,
+    /// What flushes have stored of which nobody was told, for a later one of the same round failed.
+    untold: Flushed,
 }
 
 impl RollupsLane {
@@ -34,7 +40,17 @@ impl RollupsLane {
                 .into_iter()
                 .map(|set| (set, PendingRollups::new(set)))
                 .collect(),
-            messages: 0,
+            messages: BTreeMap::new(),
+            untold: Flushed::default(),
+        }
+    }
+
+    /// A message was read; with the last one of a transaction all of it can be flushed.
+    fn count(&mut self, place: Place, is_end: bool) {
+        let (open, whole) = self.messages.entry(place).or_default();
+        *open += 1;
+        if is_end {
+            *whole += std::mem::take(open);
         }
     }
 
@@ -83,7 +99,8 @@ impl<'f> Lane<'f> for RollupsLane {
         let incoming = Incoming::of(&message);
         match self.reader.read(incoming.value, incoming.schema_header) {
             Ok(update) => {
-                self.messages += 1;
+                let is_end = matches!(update, RollupUpdate::Progress(_));
+                self.count((topic, incoming.partition), is_end);
                 if let Some(pending) = self.pending(topic) {
                     pending.handle_update(incoming.partition, incoming.offset, update);
                 }
@@ -91,6 +108,7 @@ impl<'f> Lane<'f> for RollupsLane {
             Err(error) => {
                 let label = Lane::label(self, topic);
                 report_unreadable(label, incoming.partition, incoming.offset, &error);
+                self.untold.unreadable += 1;
             }
         }
     }
@@ -99,12 +117,21 @@ impl<'f> Lane<'f> for RollupsLane {
         self.pending.iter().all(|(_, pending)| pending.is_empty())
     }
 
+    fn is_idle(&self) -> bool {
+        let holds_nothing =
+            |pending: &PendingRollups| pending.is_empty() && pending.open_messages() == 0;
+        self.pending
+            .iter()
+            .all(|(_, pending)| holds_nothing(pending))
+    }
+
     fn is_full(&self) -> bool {
         let rows: usize = self.pending.iter().map(|(_, pending)| pending.rows()).sum();
         rows >= FULL_ROWS
     }
 
     fn forget(&mut self, (topic, partition): Place) {
+        self.messages.remove(&(topic, partition));
         if let Some(pending) = self.pending(topic) {
             pending.forget(partition);
         }
@@ -115,7 +142,6 @@ impl<'f> Lane<'f> for RollupsLane {
         connection: &mut SinkConnection,
         places: &mut Places,
     ) -> Result<Flushed, FlushError> {
-        let mut total = Flushed::default();
         for (set, pending) in &mut self.pending {
             if pending.is_empty() {
                 continue;
@@ -129,27 +155,36 @@ impl<'f> Lane<'f> for RollupsLane {
                 .collect();
             let flushed = flush_rollups(connection, &flush, &advances).await?;
             pending.flushed();
+            let mut stored = Vec::with_capacity(flush.offsets.len());
+            let mut messages = 0;
             for offset in &flush.offsets {
-                places.stored((topic, offset.partition), offset.next_offset);
+                let place = (topic, offset.partition);
+                places.stored(place, offset.next_offset);
+                stored.push((place, advance_of(offset)));
+                let counted = self.messages.get_mut(&place);
+                messages += counted.map_or(0, |(_, whole)| std::mem::take(whole));
             }
-            total.rows += flushed.rows;
-            total.corrected += flushed.merged;
-            total.expired += flushed.expired;
-            total.reached_us = total.reached_us.max(stage_time_us(&flush));
+            self.untold.add(Flushed {
+                messages,
+                rows: flushed.rows,
+                corrected: flushed.merged,
+                expired: flushed.expired,
+                stored,
+                ..Flushed::default()
+            });
         }
-        total.messages = std::mem::take(&mut self.messages);
-        Ok(total)
+        Ok(std::mem::take(&mut self.untold))
     }
 }
 
-/// The earliest stage time of a flush's partitions: how far all of them have come.
-fn stage_time_us(flush: &Flush) -> Option<i64> {
-    let times = flush
-        .offsets
-        .iter()
-        .map(|offset| offset.progress.stage_time);
-    times
-        .min()
-        .filter(|time| *time != Timestamp::MIN)
-        .map(Timestamp::as_micros)
+/// How far a partition has come: the stage time is when everything below was in ROLLUP's hands.
+fn advance_of(offset: &FlushOffset) -> Advance {
+    let stage_time = offset.progress.stage_time;
+    let stage_time_us = (stage_time != Timestamp::MIN).then(|| stage_time.as_micros());
+    Advance {
+        next_offset: offset.next_offset,
+        reached_us: stage_time_us,
+        stage_time_us,
+        ..Advance::default()
+    }
 }

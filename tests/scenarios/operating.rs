@@ -1,0 +1,342 @@
+//! What operators see: readiness follows the services, metrics are true, lost partitions leave no numbers behind.
+
+use crate::crowd::Crowd;
+use crate::support::{Processor, SNAPSHOT_PARTITIONS, Services, eventually, rollcall};
+use crate::tables::Tables;
+use rollcall_simulator::{Ledger, MischiefConfig};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+const ALL: &str = "normalize,rollup,sink";
+
+/// A port that was free a moment ago.
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address")
+}
+
+/// Status and body; `None` where nothing answers.
+fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .ok()?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: test\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
+fn is_ready(address: SocketAddr) -> bool {
+    get(address, "/ready").is_some_and(|(status, _)| status == 200)
+}
+
+/// A processor with its port.
+fn run(services: &Services, more: &[&str]) -> (Processor, SocketAddr) {
+    let address = free_address();
+    let mut arguments = vec!["--http-address".to_owned(), address.to_string()];
+    arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+    (services.run_with(ALL, &arguments), address)
+}
+
+/// All samples by name and labels, as they stand in the text.
+struct Metrics(BTreeMap<String, f64>);
+
+impl Metrics {
+    fn scrape(address: SocketAddr) -> Self {
+        let (status, text) = get(address, "/metrics").expect("an answer");
+        assert_eq!(status, 200, "{text}");
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        let samples = samples.filter_map(|line| line.rsplit_once(' '));
+        Self(
+            samples
+                .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
+                .collect(),
+        )
+    }
+
+    /// All samples of a metric whose labels contain `label`.
+    fn of<'a>(&'a self, name: &'a str, label: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+        self.0.iter().filter_map(move |(sample, value)| {
+            let labels = sample.strip_prefix(name)?;
+            let whole = labels.is_empty() || labels.starts_with('{');
+            (whole && labels.contains(label)).then_some((labels, *value))
+        })
+    }
+
+    fn sum(&self, name: &str, label: &str) -> f64 {
+        self.of(name, label).map(|(_, value)| value).sum()
+    }
+
+    fn count(&self, name: &str, label: &str) -> usize {
+        self.of(name, label).count()
+    }
+}
+
+/// Differences between what is counted and what was sent and stored.
+fn differences(metrics: &Metrics, ledger: &Ledger, tables: &mut Tables) -> Vec<String> {
+    let stored = |tables: &mut Tables, table: &str| {
+        let count = tables.number(&format!("SELECT count(*) FROM rollcall.{table}"));
+        count.expect("a number") as f64
+    };
+    let accepted = ledger.accepted() as f64;
+    let mut expected = vec![
+        ("rollcall_snapshots_total", "accepted".to_owned(), accepted),
+        (
+            "rollcall_lines_total",
+            "accepted".to_owned(),
+            ledger.details().len() as f64,
+        ),
+        (
+            "rollcall_lines_total",
+            "rejected".to_owned(),
+            ledger.rejected_lines() as f64,
+        ),
+        (
+            "rollcall_event_time_lag_seconds_count",
+            String::new(),
+            accepted,
+        ),
+        (
+            "rollcall_records_received_total",
+            "sink-details".to_owned(),
+            accepted,
+        ),
+        (
+            "rollcall_records_emitted_total",
+            "process-observations".to_owned(),
+            accepted,
+        ),
+        (
+            "rollcall_batch_rows_sum",
+            "sink-details".to_owned(),
+            stored(tables, "process_observations"),
+        ),
+        (
+            "rollcall_batch_rows_sum",
+            "sink-dead-letters".to_owned(),
+            stored(tables, "rejected_records"),
+        ),
+        (
+            "rollcall_state_entries",
+            "normalize".to_owned(),
+            stored(tables, "machines"),
+        ),
+        ("rollcall_consumer_lag_records", "normalize".to_owned(), 0.0),
+        (
+            "rollcall_consumer_lag_records",
+            "sink-details".to_owned(),
+            0.0,
+        ),
+        (
+            "rollcall_consumer_lag_records",
+            "sink-dead-letters".to_owned(),
+            0.0,
+        ),
+        ("rollcall_consumer_lag_seconds", "normalize".to_owned(), 0.0),
+        // A week, the topics' retention, as the pipeline is level with its input.
+        (
+            "rollcall_retention_headroom_seconds",
+            "normalize".to_owned(),
+            4.0 * 604_800.0,
+        ),
+        ("rollcall_freshness_seconds", "\"details\"".to_owned(), 0.0),
+        ("rollcall_ledger_difference", String::new(), 0.0),
+        ("rollcall_tasks", "waiting".to_owned(), 0.0),
+        ("rollcall_sink_fenced_total", String::new(), 0.0),
+        ("rollcall_service_up", String::new(), 2.0),
+    ];
+    for (reason, count) in ledger.rejected() {
+        expected.push((
+            "rollcall_records_rejected_total",
+            reason.as_str().to_owned(),
+            count as f64,
+        ));
+    }
+    let all: f64 = ledger.rejected().map(|(_, count)| count as f64).sum();
+    expected.push(("rollcall_snapshots_total", "rejected".to_owned(), all));
+    expected
+        .into_iter()
+        .filter_map(|(name, label, expect)| {
+            let found = metrics.sum(name, &label);
+            (found != expect).then(|| format!("{name} {label}: {found}, expected {expect}"))
+        })
+        .collect()
+}
+
+#[test]
+fn metrics_equal_the_tables_at_rest() {
+    let services = Services::start();
+    let mischief = MischiefConfig {
+        repeated: 0.1,
+        bad_lines: 0.1,
+        poison: 0.1,
+        ..MischiefConfig::default()
+    };
+    let mut crowd = Crowd::new(&services, 24, 40, mischief);
+    let mut tables = Tables::new(&services.database_url);
+    // More lanes than partitions: a member without work is ready too.
+    let (processor, address) = run(&services, &["--details-lanes", "5"]);
+    crowd.send(300);
+    let ledger = crowd.ledger(&services);
+    tables.await_everything(&crowd.ends(), &ledger);
+    assert!(
+        ledger.rejected().count() > 1 && ledger.rejected_lines() > 0,
+        "there was mischief"
+    );
+    let mut last = Vec::new();
+    let equal = crate::support::holds_within(Duration::from_secs(20), || {
+        last = differences(&Metrics::scrape(address), &ledger, &mut tables);
+        last.is_empty()
+    });
+    assert!(equal, "{last:#?}");
+    eventually("it is ready", || is_ready(address));
+    let metrics = Metrics::scrape(address);
+    // Sums of nothing are 0 as well: the gauges are there.
+    let partitions = SNAPSHOT_PARTITIONS as usize;
+    assert_eq!(
+        metrics.count("rollcall_ledger_difference", ""),
+        4 * partitions
+    );
+    assert_eq!(
+        metrics.count("rollcall_consumer_lag_records", "sink-details"),
+        partitions
+    );
+    let duplicates = metrics.sum("rollcall_snapshots_total", "duplicate");
+    let sent: i64 = crowd.ends().iter().sum();
+    let others = metrics.sum("rollcall_snapshots_total", "accepted")
+        + metrics.sum("rollcall_snapshots_total", "rejected");
+    assert_eq!(duplicates + others, sent as f64);
+    assert!(duplicates > 0.0);
+    for (name, at_most) in [("user_rollups", 60.0), ("application_rollups", 60.0)] {
+        assert!(metrics.sum("rollcall_freshness_seconds", name) < at_most);
+    }
+    for name in [
+        "rollcall_state_bytes",
+        "rollcall_commit_seconds_count",
+        "process_resident_memory_bytes",
+    ] {
+        assert!(metrics.sum(name, "") > 0.0, "{name}");
+    }
+    lint(&metrics);
+    assert_eq!(processor.terminate(), Some(0));
+}
+
+/// What is really served keeps the rules, whatever the definitions say.
+fn lint(metrics: &Metrics) {
+    const LABELS: [&str; 12] = [
+        "stage",
+        "topic",
+        "reason",
+        "outcome",
+        "partition",
+        "tables",
+        "lane",
+        "status",
+        "service",
+        "kind",
+        "version",
+        "le",
+    ];
+    for sample in metrics.0.keys() {
+        let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
+        assert!(
+            name.starts_with("rollcall_") || name.starts_with("process_"),
+            "{sample}"
+        );
+        for label in labels
+            .trim_end_matches('}')
+            .split(',')
+            .filter(|label| !label.is_empty())
+        {
+            let label = label.split('=').next().expect("a label's name");
+            assert!(LABELS.contains(&label), "{sample}");
+        }
+    }
+}
+
+#[test]
+fn readiness_follows_the_services() {
+    let mut services = Services::start();
+    let (processor, address) = run(&services, &[]);
+    eventually("it is ready", || is_ready(address));
+    let names = |word: &str| {
+        let (status, body) = get(address, "/ready").expect("an answer");
+        status == 503 && body.contains(word)
+    };
+    services.stack.postgres().kill9().expect("it dies");
+    eventually("it is not ready without PostgreSQL, and says so", || {
+        names("postgres: ")
+    });
+    assert_eq!(get(address, "/live"), Some((200, "alive\n".to_owned())));
+    assert_eq!(
+        Metrics::scrape(address).sum("rollcall_service_up", "postgres"),
+        0.0
+    );
+    services.stack.postgres().start().expect("it starts");
+    eventually("it is ready again", || is_ready(address));
+    services.stack.kafka().stop().expect("it stops");
+    eventually("it is not ready without Kafka, and says so", || {
+        names("kafka: ")
+    });
+    assert_eq!(get(address, "/live"), Some((200, "alive\n".to_owned())));
+    services.stack.kafka().start().expect("it starts");
+    eventually("it is ready after Kafka's return", || is_ready(address));
+    assert_eq!(processor.terminate(), Some(0));
+}
+
+#[test]
+fn a_partition_that_is_lost_leaves_no_numbers() {
+    let services = Services::start();
+    let (first, first_address) = run(&services, &[]);
+    let lags = |address| -> Vec<String> {
+        if !is_ready(address) {
+            return Vec::new();
+        }
+        let metrics = Metrics::scrape(address);
+        let labels = metrics.of("rollcall_consumer_lag_records", "");
+        labels.map(|(labels, _)| labels.to_owned()).collect()
+    };
+    // Partitions of NORMALIZE, ROLLUP, details, dead letters, and three topics of rollups.
+    let all = 4 + 2 + 4 + 4 + 3 * 2;
+    eventually("one process has all partitions", || {
+        lags(first_address).len() == all
+    });
+    let (second, second_address) = run(&services, &[]);
+    eventually("two processes share them", || {
+        let (mut ours, theirs) = (lags(first_address), lags(second_address));
+        let shared = !ours.is_empty() && !theirs.is_empty() && ours.len() + theirs.len() == all;
+        ours.extend(theirs);
+        ours.sort();
+        ours.dedup();
+        shared && ours.len() == all
+    });
+    assert_eq!(first.terminate(), Some(0));
+    eventually("the other has all of them", || {
+        lags(second_address).len() == all
+    });
+    assert_eq!(second.terminate(), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let mut command = rollcall(&["run", "--http-address", &address]);
+    command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+    let output = command.output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expect = format!(
+        "rollcall: setting http-address = {address:?} is wrong; allowed is an address of this machine with a free port \
+         (Address already in use (os error 98))"
+    );
+    assert_eq!(
+        (output.status.code(), said.trim()),
+        (Some(2), expect.as_str())
+    );
+}
