@@ -17,9 +17,11 @@ pub const SNAPSHOT_PARTITIONS: i32 = 4;
 /// Partitions of partial rollups and of rollups.
 pub const ROLLUP_PARTITIONS: i32 = 2;
 
-/// The binary with these arguments, its environment free of the caller's settings.
+/// The binary with these arguments, its environment free of the caller's settings. It dies with the test that runs it,
+/// even if that is killed.
 pub fn rollcall(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rollcall"));
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", env!("CARGO_BIN_EXE_rollcall")]);
     for (key, _) in std::env::vars().filter(|(key, _)| key.starts_with("ROLLCALL_")) {
         command.env_remove(key);
     }
