@@ -211,6 +211,8 @@ fn it_finds_nothing_in_truthful_tables_and_each_tampering_in_others() {
     };
     let mut crowd = Crowd::new(&services, 40, 60, mischief);
     audit(&services, &[]).assert_truthful();
+    crowd.send(50);
+    assert_lagging(&services);
     let processor = services.run("normalize,rollup,sink");
     for _ in 0..4 {
         crowd.send(200);
@@ -233,6 +235,21 @@ fn it_finds_nothing_in_truthful_tables_and_each_tampering_in_others() {
         tamper(&services, tampering);
     }
     audit(&services, &[]).assert_truthful();
+}
+
+/// Nobody works: waiting for the tables ends, and says what they lack.
+fn assert_lagging(services: &Services) {
+    let waiting = ["audit", "--wait-seconds", "1", "--log-level", "warn"];
+    let output = services
+        .command(&waiting)
+        .output()
+        .expect("the binary runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.contains("not caught up within 1s: user rollups 0 hold 0 of"),
+        "{stderr}"
+    );
 }
 
 fn tamper(services: &Services, tampering: &Tampering) {

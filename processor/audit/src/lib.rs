@@ -16,7 +16,8 @@
 //!
 //! What it costs: one raw partition's memory of machines at a time (their latest 1,024 ids and one process list
 //! each), and one row of expectations per row of the rollup tables; a pass expects only a share of the keys, so that more
-//! passes bound what is held, at the price of reading all again.
+//! passes bound what is held, at the price of reading all again. Measured on 2 busy cores (debug build): 9,000 raw records,
+//! 783,000 rows: 5 s of CPU time and 170 MiB. PostgreSQL reads the processes once per raw partition, by their BRIN index.
 //!
 //! Invariants:
 //! - It shares no code with the stages or the engine; its dependencies see to it. Of the domain it takes types, the fixed

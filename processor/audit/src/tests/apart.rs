@@ -190,3 +190,34 @@ fn a_schema_that_was_registered_later_is_set_apart() {
     };
     check(other_reason, &[("rejected_records", "")], &[]);
 }
+
+#[test]
+fn a_record_among_those_judged_by_other_rules_is_set_apart() {
+    let rejected_then = |world: &mut World| {
+        world.snapshots.pop_front();
+        world.letters.push_front(StoredLetter {
+            ingested_at: at(0),
+            ..letter(0, "unknown_format")
+        });
+        // CPU time is first seen then with what is now the only snapshot.
+        world.snapshots[0].processes[0].cpu_delta_us = None;
+        world.rollups = rollups(&[(1, 0)]);
+        let row = world.facts.ledger.get_mut(&0).expect("a row");
+        row.counts.snapshots_accepted = 1;
+        row.counts.snapshots_rejected = 1;
+        row.counts.lines_accepted = 1;
+        row.stored = [1, 1, 0];
+    };
+    let by_others = |world: &mut World| {
+        rejected_then(world);
+        world.snapshots[0].rules_digest ^= 1;
+    };
+    check(
+        by_others,
+        &[],
+        &[(Apart::OtherRules, 1), (Apart::JudgedByOtherRules, 1)],
+    );
+    let mut by_ours = world();
+    rejected_then(&mut by_ours);
+    assert!(run(&by_ours).differences() > 0);
+}
