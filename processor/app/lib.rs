@@ -1,6 +1,7 @@
 //! The shell: adapters to Kafka and PostgreSQL, the driver of the stages, and the command line.
 
 pub mod cli;
+pub mod config;
 pub mod driver;
 pub mod kafka;
 pub mod postgres;

@@ -72,7 +72,7 @@ fn name(key: &'static str, value: Option<&String>) -> Result<Option<String>, Set
 
 /// Runs the agent.
 pub(crate) fn agent(arguments: &AgentArgs) -> anyhow::Result<()> {
-    super::init_logging(&arguments.settings.log_level)?;
+    arguments.settings.init_logging()?;
     let plan = arguments.plan()?;
     let shared = arguments.settings.shared()?;
     let control = Control::new();

@@ -92,7 +92,7 @@ pub(crate) fn audit(arguments: &AuditArgs) -> ExitCode {
 
 fn try_audit(arguments: &AuditArgs) -> anyhow::Result<AuditReport> {
     let settings = &arguments.settings;
-    super::init_logging(&settings.log_level)?;
+    settings.init_logging()?;
     let database = settings.postgres("rollcall audit")?;
     let shared = settings.shared()?;
     let within = |key, value: u64, most| match value <= most {

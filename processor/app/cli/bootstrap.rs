@@ -20,7 +20,7 @@ pub(super) struct Made {
 
 /// Makes what is missing, checks what is there, and says so.
 pub(crate) fn bootstrap(settings: &Settings) -> anyhow::Result<()> {
-    super::init_logging(&settings.log_level)?;
+    settings.init_logging()?;
     let database = settings
         .database_url
         .is_some()

@@ -5,6 +5,7 @@
 mod agent;
 pub mod audit;
 mod bootstrap;
+mod config;
 #[cfg(feature = "demo")]
 mod demo;
 mod normalize;
@@ -14,8 +15,13 @@ mod settings;
 mod signals;
 mod simulate;
 
-use clap::{Parser, Subcommand};
+use crate::config::{Catalogue, Layers, catalogue::CONFIG_VARIABLE};
+use crate::telemetry::logging::{self, LogFormat};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 pub use settings::SettingsError;
 
@@ -23,6 +29,9 @@ pub use settings::SettingsError;
 #[derive(Debug, Parser)]
 #[command(name = "rollcall", version)]
 struct Cli {
+    /// TOML file with settings; flags and the environment come before it
+    #[arg(long, global = true, env = CONFIG_VARIABLE, value_name = "FILE")]
+    config: Option<std::path::PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -50,6 +59,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "text")]
         format: TopologyFormat,
     },
+    /// Print the settings of `run` as they are in force, with where each comes from; exit code 2 if one is wrong
+    Config(config::ConfigArgs),
     /// Dry run: processes as JSON lines on stdout, rejected lines on stderr
     Normalize(normalize::NormalizeArgs),
 }
@@ -64,11 +75,52 @@ enum TopologyFormat {
     Json,
 }
 
+/// What was odd about the settings, for the log.
+static WARNINGS: OnceLock<Vec<String>> = OnceLock::new();
+
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let catalogue = Catalogue::of(&Cli::command());
+    let layers = match Layers::load(&catalogue, &arguments, &environment()) {
+        Ok(layers) => layers,
+        Err(error) => return refuse(&error),
+    };
+    let _ = WARNINGS.set(layers.warnings.clone());
+    let matches = match layers
+        .beneath(Cli::command())
+        .try_get_matches_from(arguments)
+    {
+        Ok(matches) => matches,
+        Err(error) => {
+            return config::refusal(&error, &catalogue, &layers)
+                .map_or_else(|| error.exit(), |said| refuse(&said));
+        }
+    };
+    match Cli::from_arg_matches(&matches) {
+        Ok(cli) => perform(cli, &matches, &catalogue, &layers),
+        Err(error) => error.exit(),
+    }
+}
+
+/// Wrong settings: one sentence, exit code 2.
+fn refuse(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("rollcall: {error}");
+    ExitCode::from(2)
+}
+
+/// Variables that are text; others can't be settings of ours.
+fn environment() -> BTreeMap<String, String> {
+    let text = |(name, value): (OsString, OsString)| {
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    };
+    std::env::vars_os().filter_map(text).collect()
+}
+
+fn perform(cli: Cli, matches: &ArgMatches, catalogue: &Catalogue, layers: &Layers) -> ExitCode {
     let done = match cli.command {
+        Command::Config(arguments) => config::config(&arguments, matches, catalogue, layers),
         Command::Bootstrap(settings) => bootstrap::bootstrap(&settings),
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::demo(&arguments),
@@ -103,19 +155,22 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Sets up logging to stderr: `RUST_LOG` style filter from the settings, ANSI colours only on a terminal.
+/// Begins logging as text.
 fn init_logging(filter: &str) -> Result<(), SettingsError> {
-    use std::io::IsTerminal;
-    let parsed = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| SettingsError {
+    init_logging_as(filter, LogFormat::Text)
+}
+
+/// Begins logging, and says what was odd about the settings.
+fn init_logging_as(filter: &str, format: LogFormat) -> Result<(), SettingsError> {
+    let parsed = logging::parse_filter(filter).map_err(|error| SettingsError {
         key: "log-level",
         value: filter.to_owned(),
         allowed: format!("error, warn, info, debug, trace or a tracing filter ({error})"),
     })?;
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .try_init();
+    logging::init(parsed, format);
+    for warning in WARNINGS.get().into_iter().flatten() {
+        tracing::warn!("{warning}");
+    }
     Ok(())
 }
 

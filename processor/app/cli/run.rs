@@ -7,7 +7,7 @@ use crate::kafka::admin::MAX_OBSERVATIONS_BYTES;
 use crate::postgres::RetentionPolicy;
 use crate::telemetry::{Telemetry, http};
 use rollcall_domain::rollup::GroupingSet;
-use rollcall_domain::time::{DAY_US, MINUTE_US};
+use rollcall_domain::time::{MINUTE_US, SECOND_US};
 use rollcall_engine::task::TaskConfig;
 use rollcall_engine::windows::WindowLimits;
 use rollcall_normalize::ApplicationRules;
@@ -24,6 +24,7 @@ pub(crate) struct RunArgs {
     /// The stages to run here
     #[arg(
         long,
+        env = "ROLLCALL_STAGES",
         value_enum,
         value_delimiter = ',',
         default_value = "normalize,rollup,sink"
@@ -63,6 +64,45 @@ pub(crate) struct RunArgs {
     /// Connections that copy details side by side
     #[arg(long, env = "ROLLCALL_DETAILS_LANES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     details_lanes: u32,
+    /// Whether command output goes to the tables, as text
+    #[arg(long, env = "ROLLCALL_NORMALIZE_STORE_COMMAND_OUTPUT", action = clap::ArgAction::Set, default_value_t = true, value_name = "true|false")]
+    normalize_store_command_output: bool,
+    /// Seconds after its end for which a minute's window takes late snapshots in; later ones are corrections
+    #[arg(long, env = "ROLLCALL_ROLLUP_MINUTE_GRACE_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=604_800))]
+    rollup_minute_grace_seconds: u32,
+    /// The same of an hour's window
+    #[arg(long, env = "ROLLCALL_ROLLUP_HOUR_GRACE_SECONDS", default_value_t = 1_800, value_parser = clap::value_parser!(u32).range(0..=604_800))]
+    rollup_hour_grace_seconds: u32,
+    /// The same of a day's window
+    #[arg(long, env = "ROLLCALL_ROLLUP_DAY_GRACE_SECONDS", default_value_t = 7_200, value_parser = clap::value_parser!(u32).range(0..=604_800))]
+    rollup_day_grace_seconds: u32,
+    /// Days for which snapshots and processes are kept in the tables
+    #[arg(long, env = "ROLLCALL_RETENTION_DETAILS_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_details_days: u32,
+    /// Days for which rejected records are kept
+    #[arg(long, env = "ROLLCALL_RETENTION_REJECTED_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_rejected_days: u32,
+    /// Days for which rollups per minute are kept
+    #[arg(long, env = "ROLLCALL_RETENTION_MINUTE_ROLLUPS_DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_minute_rollups_days: u32,
+    /// Days for which rollups per hour are kept
+    #[arg(long, env = "ROLLCALL_RETENTION_HOUR_ROLLUPS_DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_hour_rollups_days: u32,
+    /// Days for which rollups per day are kept
+    #[arg(long, env = "ROLLCALL_RETENTION_DAY_ROLLUPS_DAYS", default_value_t = 1_825, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    retention_day_rollups_days: u32,
+}
+
+impl RunArgs {
+    /// In the order of `Grain::ALL`.
+    fn grace_us(&self) -> [i64; 3] {
+        [
+            self.rollup_minute_grace_seconds,
+            self.rollup_hour_grace_seconds,
+            self.rollup_day_grace_seconds,
+        ]
+        .map(|seconds| i64::from(seconds) * SECOND_US)
+    }
 }
 
 /// Of this machine only: the port asks nobody for a password. 9464 is what OpenTelemetry's exporters to Prometheus use.
@@ -80,7 +120,7 @@ enum StageName {
 
 /// Runs the stages.
 pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
-    super::init_logging(&arguments.settings.log_level)?;
+    arguments.settings.init_logging()?;
     let shared = arguments.settings.shared()?;
     let config = pipeline_config(arguments, &shared)?;
     let port = listen(&arguments.http_address)?;
@@ -123,14 +163,20 @@ pub(super) fn pipeline_config(
     Ok(PipelineConfig {
         normalize: runs(StageName::Normalize).then(|| {
             (
-                normalize_config(shared),
+                NormalizeConfig {
+                    store_command_output: arguments.normalize_store_command_output,
+                    ..normalize_config(shared)
+                },
                 task_config(arguments.normalize_commit_interval_ms),
                 Arc::new(ApplicationRules::builtin()),
             )
         }),
         rollup: runs(StageName::Rollup).then(|| {
             (
-                rollup_config(shared),
+                RollupConfig {
+                    grace_us: arguments.grace_us(),
+                    ..rollup_config(shared)
+                },
                 task_config(arguments.rollup_commit_interval_ms),
             )
         }),
@@ -182,8 +228,8 @@ pub(super) fn normalize_config(shared: &Shared) -> NormalizeConfig {
         partition: 0,
         partitions: shared.partitions,
         source_topic: shared.kafka.topic(layout::SNAPSHOTS.name),
-        future_tolerance_us: 5 * MINUTE_US,
-        acceptance_us: 30 * DAY_US,
+        future_tolerance_us: shared.clock.future_tolerance_us,
+        acceptance_us: shared.clock.acceptance_us,
         store_command_output: true,
         finest_grains: GroupingSet::ALL.map(|set| set.default_grains()[0]),
         max_message_bytes: MAX_OBSERVATIONS_BYTES,
@@ -209,6 +255,12 @@ fn sink_config(arguments: &RunArgs) -> Result<SinkConfig, SettingsError> {
         details_interval: interval(arguments.details_flush_interval_ms),
         rollups_interval: interval(arguments.rollups_flush_interval_ms),
         details_lanes: arguments.details_lanes,
-        retention: RetentionPolicy::default(),
+        retention: RetentionPolicy {
+            details_days: arguments.retention_details_days,
+            rejected_days: arguments.retention_rejected_days,
+            minute_days: arguments.retention_minute_rollups_days,
+            hour_days: arguments.retention_hour_rollups_days,
+            day_days: arguments.retention_day_rollups_days,
+        },
     })
 }

@@ -1,11 +1,13 @@
-//! Settings that the commands share, from flags or the environment.
+//! Settings that the commands share. The doc of each argument is its line in the table of settings.
 
-use crate::driver::Shared;
+use crate::driver::{ClockRules, Shared};
 use crate::kafka::KafkaSettings;
 use crate::kafka::admin::TopicOptions;
 use crate::kafka::registry::Registry;
 use crate::postgres::PostgresSettings;
 use crate::telemetry::Telemetry;
+use crate::telemetry::logging::LogFormat;
+use rollcall_domain::time::{DAY_US, SECOND_US};
 use rollcall_stages::layout::Partitions;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,9 +30,20 @@ pub(crate) struct Settings {
     /// Kafka's brokers, host:port, comma-separated
     #[arg(long, env = "ROLLCALL_KAFKA_BROKERS", default_value = "127.0.0.1:9092")]
     pub(crate) brokers: String,
-    /// Further client property, as security.protocol=SSL; may be repeated
-    #[arg(long = "kafka-property", value_name = "KEY=VALUE")]
+    /// Further property of librdkafka's clients, as security.protocol=SASL_SSL; may be repeated, in the environment with ; between
+    #[arg(
+        long = "kafka-property",
+        env = "ROLLCALL_KAFKA_PROPERTIES",
+        value_delimiter = ';',
+        value_name = "KEY=VALUE"
+    )]
     pub(crate) kafka_properties: Vec<String>,
+    /// Password of sasl.username (PLAIN, SCRAM)
+    #[arg(long, env = "ROLLCALL_KAFKA_SASL_PASSWORD", hide_env_values = true)]
+    pub(crate) kafka_sasl_password: Option<String>,
+    /// Password of ssl.key.location
+    #[arg(long, env = "ROLLCALL_KAFKA_SSL_KEY_PASSWORD", hide_env_values = true)]
+    pub(crate) kafka_ssl_key_password: Option<String>,
     /// The schema registry's Confluent-compatible address
     #[arg(
         long,
@@ -38,6 +51,12 @@ pub(crate) struct Settings {
         default_value = "http://127.0.0.1:8081"
     )]
     pub(crate) registry_url: String,
+    /// Who we are to the registry, where it asks
+    #[arg(long, env = "ROLLCALL_REGISTRY_USERNAME")]
+    pub(crate) registry_username: Option<String>,
+    /// The password of that user
+    #[arg(long, env = "ROLLCALL_REGISTRY_PASSWORD", hide_env_values = true)]
+    pub(crate) registry_password: Option<String>,
     /// PostgreSQL's address: postgres://user:password@host:port/database
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub(crate) database_url: Option<String>,
@@ -56,6 +75,18 @@ pub(crate) struct Settings {
     /// Replicas of new topics; -1 for the broker's default
     #[arg(long, env = "ROLLCALL_REPLICATION_FACTOR", default_value_t = -1, allow_negative_numbers = true)]
     pub(crate) replication_factor: i32,
+    /// Hours for which bootstrap has Kafka keep raw snapshots
+    #[arg(long, env = "ROLLCALL_TOPIC_RAW_RETENTION_HOURS", default_value_t = 168, value_parser = clap::value_parser!(u32).range(1..=876_000))]
+    pub(crate) topic_raw_retention_hours: u32,
+    /// The same of normalized snapshots, rollups and dead letters: at least as long as raw ones
+    #[arg(long, env = "ROLLCALL_TOPIC_DERIVED_RETENTION_HOURS", default_value_t = 168, value_parser = clap::value_parser!(u32).range(1..=876_000))]
+    pub(crate) topic_derived_retention_hours: u32,
+    /// Seconds that a producer's clock may be ahead of the broker's; beyond, a snapshot counts for when it arrived
+    #[arg(long, env = "ROLLCALL_NORMALIZE_FUTURE_TOLERANCE_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(0..=86_400))]
+    pub(crate) normalize_future_tolerance_seconds: u32,
+    /// Days after which a snapshot that arrives late is too old, and rejected
+    #[arg(long, env = "ROLLCALL_NORMALIZE_ACCEPTANCE_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_650))]
+    pub(crate) normalize_acceptance_days: u32,
     /// Seconds after which a silent worker counts as dead
     #[arg(long, env = "ROLLCALL_SESSION_TIMEOUT_SECONDS", default_value_t = 10)]
     pub(crate) session_timeout_seconds: u64,
@@ -69,6 +100,9 @@ pub(crate) struct Settings {
     /// What to log: error, warn, info, debug, trace, or a tracing filter
     #[arg(long, env = "ROLLCALL_LOG_LEVEL", default_value = "info")]
     pub(crate) log_level: String,
+    /// How log lines look: text for people, json for machines
+    #[arg(long, env = "ROLLCALL_LOG_FORMAT", value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
 }
 
 /// Properties that are ours to set: exactly-once rests on them.
@@ -133,13 +167,31 @@ impl Settings {
         })
     }
 
+    /// Begins logging to stderr, and says what was odd about the settings.
+    pub(crate) fn init_logging(&self) -> Result<(), SettingsError> {
+        super::init_logging_as(&self.log_level, self.log_format)
+    }
+
     fn properties(&self) -> Result<BTreeMap<String, String>, SettingsError> {
+        let secrets = [
+            ("sasl.password", &self.kafka_sasl_password),
+            ("ssl.key.password", &self.kafka_ssl_key_password),
+        ];
+        let secrets = secrets
+            .into_iter()
+            .filter_map(|(key, value)| Some((key.to_owned(), value.clone()?)));
+        let mut properties = self.plain_properties()?;
+        properties.extend(secrets);
+        Ok(properties)
+    }
+
+    fn plain_properties(&self) -> Result<BTreeMap<String, String>, SettingsError> {
         self.kafka_properties
             .iter()
             .map(|property| {
                 let wrong = |allowed: String| SettingsError {
                     key: "kafka-property",
-                    value: property.clone(),
+                    value: hide_secret(property),
                     allowed,
                 };
                 let (key, value) = property
@@ -158,12 +210,25 @@ impl Settings {
 
     /// What new topics are made with.
     pub(crate) fn topic_options(&self) -> Result<TopicOptions, SettingsError> {
-        const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+        let (raw, derived) = (
+            self.topic_raw_retention_hours,
+            self.topic_derived_retention_hours,
+        );
+        if derived < raw {
+            return Err(SettingsError {
+                key: "topic-derived-retention-hours",
+                value: derived.to_string(),
+                allowed: format!(
+                    "topic-raw-retention-hours ({raw}) or more: what is read later must be there as long"
+                ),
+            });
+        }
+        let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3_600);
         Ok(TopicOptions {
             partitions: self.partitions()?,
             replication: self.replication_factor,
-            raw_retention: WEEK,
-            derived_retention: WEEK,
+            raw_retention: hours(raw),
+            derived_retention: hours(derived),
         })
     }
 
@@ -189,13 +254,52 @@ impl Settings {
     /// What all threads share. Must not be called on an async thread.
     pub(crate) fn shared(&self) -> anyhow::Result<Shared> {
         let kafka = self.kafka()?;
-        let registry = Registry::new(&self.registry_url, None, &self.topic_prefix)?;
+        let registry = Registry::new(
+            &self.registry_url,
+            self.registry_login()?,
+            &self.topic_prefix,
+        )?;
         Ok(Shared {
             kafka,
             registry,
             partitions: self.partitions()?,
+            clock: ClockRules {
+                future_tolerance_us: i64::from(self.normalize_future_tolerance_seconds) * SECOND_US,
+                acceptance_us: i64::from(self.normalize_acceptance_days) * DAY_US,
+            },
             telemetry: Telemetry::default(),
         })
+    }
+
+    fn registry_login(&self) -> Result<Option<(String, String)>, SettingsError> {
+        match (&self.registry_username, &self.registry_password) {
+            (Some(username), Some(password)) => Ok(Some((username.clone(), password.clone()))),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(SettingsError {
+                key: "registry-username",
+                value: String::new(),
+                allowed: "a name, where registry-password is set".to_owned(),
+            }),
+            (Some(_), None) => Err(SettingsError {
+                key: "registry-password",
+                value: String::new(),
+                allowed: "a password, where registry-username is set".to_owned(),
+            }),
+        }
+    }
+}
+
+/// A client property without its value, where that is for nobody's eyes.
+pub(super) fn hide_secret(property: &str) -> String {
+    match property.split_once('=') {
+        Some((key, _))
+            if ["password", "secret", "token", "pem", "jaas", "config"]
+                .iter()
+                .any(|word| key.contains(word)) =>
+        {
+            format!("{key}=(hidden)")
+        }
+        _ => property.to_owned(),
     }
 }
 

@@ -139,7 +139,7 @@ impl FleetArgs {
 
 /// Runs the fleet.
 pub(crate) fn simulate(arguments: &SimulateArgs) -> anyhow::Result<()> {
-    super::init_logging(&arguments.settings.log_level)?;
+    arguments.settings.init_logging()?;
     let plan = FleetPlan {
         ledger: arguments.ledger.clone(),
         ..arguments.fleet.plan()?

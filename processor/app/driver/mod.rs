@@ -24,6 +24,15 @@ use crate::kafka::registry::Registry;
 use crate::telemetry::Telemetry;
 use rollcall_stages::layout::{Partitions, TOPICS};
 
+/// What every stage, and who folds again what they folded, must agree on about clocks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClockRules {
+    /// A producer's clock may be this far ahead of the broker's.
+    pub future_tolerance_us: i64,
+    /// How old a snapshot may be when it arrives.
+    pub acceptance_us: i64,
+}
+
 /// What all threads of a stage share.
 #[derive(Clone)]
 pub struct Shared {
@@ -33,6 +42,8 @@ pub struct Shared {
     pub registry: Registry,
     /// Partition counts.
     pub partitions: Partitions,
+    /// What is too early and too late.
+    pub clock: ClockRules,
     /// Where all of them tell how they fare.
     pub telemetry: Telemetry,
 }

@@ -1,10 +1,20 @@
-//! Where log lines go: stderr, as text for people or as JSON lines for machines.
+//! Where log lines go: stderr, as text for people or as JSON lines for machines. And what each level means:
+//!
+//! | level | meaning | somebody should |
+//! |---|---|---|
+//! | ERROR | data is lost or doubled, an invariant is broken, or something stands still until a person helps | look now |
+//! | WARN | something works less well than it should and will be tried again: a service is away, a task was fenced | look if it goes on |
+//! | INFO | the course of a process: started, assigned, claimed, restored, stopped; a few lines per event, none per batch | read it afterwards |
+//! | DEBUG | each batch and flush, errors that clients mend by themselves | switch it on to look for a fault |
+//! | TRACE | what the libraries beneath say | rarely |
+//!
+//! No line holds a record's content, a password or an address with one. What is counted is a metric, not a line.
 
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// How lines look.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     #[default]

@@ -1,7 +1,7 @@
 //! Every metric, defined in one place: the field, its name, its type, its labels, its meaning.
 //!
-//! Names: prefix `rollcall_`, base units, `_total` for counters. `README.md` beside this file has the table, made from
-//! these definitions; a test compares.
+//! Names: prefix `rollcall_`, base units, `_total` for counters. `METRICS.md` beside this file is made from these
+//! definitions (`rollcall config --describe=metrics`); a test compares.
 //!
 //! To add one: a line in [`metrics!`], and the place in `driver` that moves it, once per batch or flush.
 
@@ -72,7 +72,7 @@ macro_rules! metrics {
             $(#[doc = $help] pub $field: vector!($kind $($buckets)?),)*
         }
 
-        /// Every metric, as the table in `README.md` lists them.
+        /// Every metric, in the order of `METRICS.md`.
         pub const TABLE: &[Definition] = &[$(Definition {
             name: $name,
             kind: stringify!($kind),
@@ -209,7 +209,7 @@ impl Default for Metrics {
     }
 }
 
-/// The table of `README.md`, made from the definitions.
+/// The table for people, in Markdown.
 #[must_use]
 pub fn table() -> String {
     let mut text = "| metric | type | labels | meaning |\n|---|---|---|---|\n".to_owned();
@@ -241,6 +241,11 @@ mod tests {
             );
             assert!(definition.help.ends_with('.'), "{name}");
         }
+    }
+
+    #[test]
+    fn the_table_is_the_code_s() {
+        assert_eq!(table(), include_str!("METRICS.md"));
     }
 
     #[test]

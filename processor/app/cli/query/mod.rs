@@ -178,7 +178,7 @@ impl Question {
 /// Answers a question.
 pub(crate) fn query(arguments: &QueryArgs) -> anyhow::Result<()> {
     let asking = arguments.question.asking();
-    super::init_logging(&asking.settings.log_level)?;
+    asking.settings.init_logging()?;
     let period = asking.period.resolve(now())?;
     let settings = asking.settings.postgres("rollcall query")?;
     let runtime = tokio::runtime::Builder::new_current_thread()

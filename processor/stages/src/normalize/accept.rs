@@ -108,7 +108,7 @@ pub(crate) fn event_time(
         return Err(Rejected::new(
             RejectionReason::TooOld,
             format!(
-                "observed {} s before it arrived; at most {} s are accepted (normalize.acceptance)",
+                "observed {} s before it arrived; at most {} s are accepted (normalize.acceptance_days)",
                 age / 1_000_000,
                 config.acceptance_us / 1_000_000
             ),
