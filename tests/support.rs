@@ -1,7 +1,7 @@
 //! Starting the services and the processor, and looking into topics.
 
 use rollcall::kafka::KafkaSettings;
-use rollcall::kafka::fetch::{Fetcher, Incoming, Polled};
+use rollcall::kafka::fetch::{Fetcher, Header, Incoming, Polled, headers_of};
 use rollcall::kafka::registry::Registry;
 use rollcall_stack::{Stack, StackOptions};
 use rollcall_stages::layout::TopicLayout;
@@ -176,6 +176,7 @@ impl Services {
                     timestamp_us: incoming.timestamp_us,
                     key: incoming.key.map(<[u8]>::to_vec),
                     value: incoming.value.map(<[u8]>::to_vec),
+                    headers: headers_of(&message),
                 });
             }
             ends.iter().all(|(partition, end)| {
@@ -209,6 +210,7 @@ pub struct Record {
     pub timestamp_us: i64,
     pub key: Option<Vec<u8>>,
     pub value: Option<Vec<u8>>,
+    pub headers: Vec<Header>,
 }
 
 /// A running `rollcall run`. Killed when dropped.

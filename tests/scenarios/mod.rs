@@ -9,4 +9,5 @@ mod positions;
 mod producers;
 mod queries;
 mod rebalance;
+mod redrive;
 mod settings;

@@ -8,6 +8,7 @@ mod bootstrap;
 mod config;
 #[cfg(feature = "demo")]
 mod demo;
+mod dlq;
 mod normalize;
 pub mod query;
 mod run;
@@ -49,6 +50,8 @@ enum Command {
     Simulate(simulate::SimulateArgs),
     /// Send this machine's process list to Kafka every few seconds
     Agent(agent::AgentArgs),
+    /// List what was rejected, and send it again
+    Dlq(dlq::DlqArgs),
     /// Ask what a fleet runs: top applications, memory, machines, users
     Query(query::QueryArgs),
     /// Fold the raw topic again, independently, and compare what the tables hold; exit code 0 only for no difference
@@ -125,6 +128,7 @@ fn perform(cli: Cli, matches: &ArgMatches, catalogue: &Catalogue, layers: &Layer
         #[cfg(feature = "demo")]
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run(arguments) => run::run(&arguments),
+        Command::Dlq(arguments) => dlq::dlq(&arguments),
         Command::Query(arguments) => query::query(&arguments),
         Command::Agent(arguments) => agent::agent(&arguments),
         Command::Audit(arguments) => return audit::audit(&arguments),

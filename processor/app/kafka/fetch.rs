@@ -11,6 +11,21 @@ use std::time::Duration;
 /// A message that the client holds for us, for code that must not know the client library: see [`Incoming::of`].
 pub type Fetched<'a> = BorrowedMessage<'a>;
 
+/// A header of a record: its key and its value.
+pub type Header = (String, Option<Vec<u8>>);
+
+/// A record's headers, in their order.
+#[must_use]
+pub fn headers_of(message: &Fetched<'_>) -> Vec<Header> {
+    let Some(headers) = message.headers() else {
+        return Vec::new();
+    };
+    let owned = |header: rdkafka::message::Header<'_, &[u8]>| {
+        (header.key.to_owned(), header.value.map(<[u8]>::to_vec))
+    };
+    headers.iter().map(owned).collect()
+}
+
 /// What a poll gave.
 pub enum Polled<'a> {
     /// A record.

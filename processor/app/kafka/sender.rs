@@ -5,10 +5,11 @@
 //! records of a partition are appended in the order in which they were handed over.
 
 use super::client::KafkaSettings;
+use super::fetch::Header;
 use rdkafka::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Message, Timestamp};
+use rdkafka::message::{Message, OwnedHeaders, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -155,7 +156,32 @@ impl Sender {
         value: Option<&[u8]>,
         tag: usize,
     ) -> Result<bool, KafkaError> {
+        self.offer_with_headers(topic, partition, key, value, &[], tag)
+    }
+
+    /// As [`Sender::offer`], with headers.
+    ///
+    /// # Errors
+    /// If the client refuses it, as when it is too large.
+    pub fn offer_with_headers(
+        &self,
+        topic: &str,
+        partition: Option<i32>,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+        tag: usize,
+    ) -> Result<bool, KafkaError> {
         let mut record = BaseRecord::<[u8], [u8], usize>::with_opaque_to(topic, tag);
+        if !headers.is_empty() {
+            let list = OwnedHeaders::new_with_capacity(headers.len());
+            record = record.headers(headers.iter().fold(list, |list, (key, value)| {
+                list.insert(rdkafka::message::Header {
+                    key,
+                    value: value.as_deref(),
+                })
+            }));
+        }
         if let Some(partition) = partition {
             record = record.partition(partition);
         }

@@ -29,6 +29,7 @@ migrations! {
     "0006_partitions.sql",
     "0007_analytics.sql",
     "0008_roles.sql",
+    "0009_redriven.sql",
 }
 
 /// Brings the database up to date, and grants what is missing. Several may do this at once; one does the work.

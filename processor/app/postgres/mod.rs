@@ -36,6 +36,7 @@ pub mod overview;
 pub mod partitions;
 pub mod progress;
 pub mod queries;
+pub mod redriven;
 pub mod retention;
 mod rollup_rows;
 pub mod rollups;

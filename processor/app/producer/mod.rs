@@ -1,10 +1,10 @@
-//! Producers of raw snapshots: a simulated fleet, and this very machine.
+//! Producers of raw snapshots: a simulated fleet, this very machine, and the redrive of what was rejected.
 //!
 //! ```text
 //! plan ─► link (waits for Kafka and registry) ─► directory users ─► snapshots ─► acknowledgements ─► summary
 //! ```
 //!
-//! Both run on the caller's thread until their plan is done or [`crate::driver::Control`] says otherwise, and call back
+//! All run on the caller's thread until their plan is done or [`crate::driver::Control`] says otherwise, and call back
 //! with their progress, so that the command line can draw a bar and the demo can run them in threads of its own.
 //!
 //! Invariants: the directory is acknowledged before the first snapshot is sent; what was handed over is waited for at
@@ -18,6 +18,7 @@ mod ledger_file;
 mod link;
 mod listing;
 mod outbox;
+mod redrive;
 mod stall;
 mod this_machine;
 
@@ -25,3 +26,4 @@ pub use agent::{AgentPlan, AgentSummary, run_agent};
 pub use fleet::{FleetPlan, FleetProgress, FleetSummary, Pace, run_fleet};
 pub use ledger_file::{LedgerLine, LedgerRecord, read_ledger};
 pub use link::ProducerError;
+pub use redrive::{LeftOut, RedriveError, RedrivePlan, RedriveSummary, parse_place, run_redrive};

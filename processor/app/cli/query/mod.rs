@@ -2,7 +2,7 @@
 //!
 //! [`four_answers`] asks each question about something that is stored, for `demo`.
 
-mod answer;
+pub(super) mod answer;
 mod empty;
 mod period;
 mod questions;
