@@ -7,6 +7,7 @@ use rollcall_simulator::{Ledger, MischiefConfig};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 const ALL: &str = "normalize,rollup,sink";
@@ -328,7 +329,16 @@ fn a_port_in_use_is_one_sentence() {
     let address = taken.local_addr().expect("its address").to_string();
     let mut command = rollcall(&["run", "--http-address", &address]);
     command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
-    let output = command.output().expect("the binary runs");
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let ended = crate::support::holds_within(Duration::from_secs(20), || {
+        child.try_wait().expect("its state").is_some()
+    });
+    let _ = child.kill();
+    assert!(ended, "it runs without its port");
+    let output = child.wait_with_output().expect("its end");
     let said = String::from_utf8_lossy(&output.stderr);
     let expect = format!(
         "rollcall: setting http-address = {address:?} is wrong; allowed is an address of this machine with a free port \

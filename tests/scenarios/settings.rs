@@ -76,7 +76,7 @@ fn a_wrong_file_exits_with_2_and_names_key_value_and_what_is_allowed() {
 fn config_tells_where_each_setting_comes_from_and_hides_secrets() {
     let (folder, mut command) = with_file(
         &["config", "--format", "json", "--deployment", "flag"],
-        "deployment = \"file\"\n[kafka]\nbrokers = \"file:1\"\n[kafka.properties]\n\"security.protocol\" = \"SASL_SSL\"\n\
+        "deployment = \"file\"\n[kafka]\nbrokers = \"file:1\"\n[kafka.properties]\n\"security.protocol\" = \"SSL\"\n\
          \"sasl.oauthbearer.config\" = \"opensesame\"\n[http]\naddress = \"file:2\"",
     );
     std::fs::write(folder.path().join("password"), "opensesame\n").expect("a file");
@@ -129,10 +129,7 @@ fn config_tells_where_each_setting_comes_from_and_hides_secrets() {
     }
     assert_eq!(
         settings["kafka.properties"]["value"],
-        serde_json::json!([
-            "sasl.oauthbearer.config=(hidden)",
-            "security.protocol=SASL_SSL"
-        ])
+        serde_json::json!(["sasl.oauthbearer.config=(hidden)", "security.protocol=SSL"])
     );
     assert_eq!(settings["kafka.ssl_key_password"]["source"], "not set");
 }
@@ -173,30 +170,67 @@ fn the_table_of_settings_is_the_code_s() {
     assert_eq!(String::from_utf8_lossy(&output.stdout), golden);
 }
 
-#[test]
-fn the_client_library_knows_sasl_and_tls() {
-    // A client is made before anything is sent: what this build lacks is refused then.
-    let output = rollcall(&[
-        "bootstrap",
-        "--brokers",
-        "127.0.0.1:1",
-        "--kafka-property",
-        "security.protocol=SASL_SSL",
-        "--kafka-property",
-        "sasl.mechanism=SCRAM-SHA-512",
-        "--kafka-property",
-        "sasl.username=me",
-        "--kafka-property",
-        "socket.connection.setup.timeout.ms=1000",
-    ])
-    .env("ROLLCALL_KAFKA_SASL_PASSWORD", "x")
-    .output()
-    .expect("the binary runs");
+/// A client is made before anything is sent: what this build lacks is refused then.
+#[track_caller]
+fn check_properties(properties: &[&str], expect: Result<(), &str>) {
+    let mut command = rollcall(&["config", "--brokers", "127.0.0.1:1"]);
+    command.env("ROLLCALL_KAFKA_PROPERTIES", properties.join(";"));
+    command.env("ROLLCALL_KAFKA_SASL_PASSWORD", "opensesame");
+    let output = command.output().expect("the binary runs");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        said.contains("does not answer") && !said.contains("No provider"),
-        "{said}"
+    let refused = said
+        .trim()
+        .strip_prefix("rollcall: setting kafka-property = ");
+    match expect {
+        Ok(()) => assert_eq!((output.status.code(), said.as_ref()), (Some(0), "")),
+        Err(expect) => assert_eq!((output.status.code(), refused), (Some(2), Some(expect))),
+    }
+}
+
+#[test]
+fn the_client_library_knows_sasl_and_tls_but_no_kerberos() {
+    let sasl = "security.protocol=SASL_SSL";
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        let mechanism = format!("sasl.mechanism={mechanism}");
+        check_properties(&[sasl, &mechanism, "sasl.username=me"], Ok(()));
+    }
+    check_properties(&[sasl, "sasl.mechanism=OAUTHBEARER"], Ok(()));
+    check_properties(
+        &[sasl, "sasl.mechanism=GSSAPI"],
+        Err(
+            "\"security.protocol=SASL_SSL;sasl.mechanism=GSSAPI\" is wrong; allowed is what this build of librdkafka takes \
+             (No provider for SASL mechanism GSSAPI: recompile librdkafka with libsasl2 or openssl support. Current build \
+             options: PLAIN SASL_SCRAM OAUTHBEARER)",
+        ),
     );
+    check_properties(
+        &["nonsense=1"],
+        Err(
+            "\"nonsense=1\" is wrong; allowed is what this build of librdkafka takes (nonsense: No such configuration \
+             property: \"nonsense\")",
+        ),
+    );
+}
+
+#[test]
+fn logs_are_text_or_json() {
+    let lines = |format: &str| {
+        // It ends at once, for the address is none.
+        let mut command = rollcall(&["run", "--http-address", "nowhere", "--log-format", format]);
+        command.env("ROLLCALL_HTTP_ADRESS", "x");
+        command.env("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+        let output = command.output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2));
+        String::from_utf8_lossy(&output.stderr)
+            .lines()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let json: serde_json::Value = serde_json::from_str(&lines("json")[0]).expect("JSON");
+    assert_eq!(json["level"], "WARN");
+    let message = "the environment variable ROLLCALL_HTTP_ADRESS means nothing to rollcall; did you mean ROLLCALL_HTTP_ADDRESS?";
+    assert_eq!(json["message"], message);
+    assert!(lines("text")[0].ends_with(&format!(" WARN rollcall::cli: {message}")));
 }
 
 #[test]

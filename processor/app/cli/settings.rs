@@ -154,7 +154,7 @@ impl Settings {
                 allowed: "2 to 300".to_owned(),
             }),
         };
-        Ok(KafkaSettings {
+        let settings = KafkaSettings {
             brokers: self.brokers.clone(),
             properties: self.properties()?,
             topic_prefix: self.topic_prefix.clone(),
@@ -164,7 +164,13 @@ impl Settings {
                 "transaction-timeout-seconds",
                 self.transaction_timeout_seconds,
             )?,
-        })
+        };
+        settings.check().map_err(|said| SettingsError {
+            key: "kafka-property",
+            value: self.shown_properties(),
+            allowed: format!("what this build of librdkafka takes ({said})"),
+        })?;
+        Ok(settings)
     }
 
     /// Begins logging to stderr, and says what was odd about the settings.
@@ -183,6 +189,16 @@ impl Settings {
         let mut properties = self.plain_properties()?;
         properties.extend(secrets);
         Ok(properties)
+    }
+
+    /// For people: without secrets.
+    fn shown_properties(&self) -> String {
+        let shown: Vec<String> = self
+            .kafka_properties
+            .iter()
+            .map(|property| hide_secret(property))
+            .collect();
+        shown.join(";")
     }
 
     fn plain_properties(&self) -> Result<BTreeMap<String, String>, SettingsError> {

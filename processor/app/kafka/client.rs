@@ -2,6 +2,7 @@
 
 use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::BaseProducer;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -33,6 +34,20 @@ impl KafkaSettings {
     #[must_use]
     pub fn group(&self, part: &str) -> String {
         format!("rollcall-{}-{part}", self.deployment)
+    }
+
+    /// Whether a client can be made of these; nothing is sent.
+    ///
+    /// # Errors
+    /// What the client library says of a property.
+    pub fn check(&self) -> Result<(), String> {
+        let made: Result<BaseProducer, KafkaError> = self.client("check").create();
+        match made {
+            Ok(_) => Ok(()),
+            Err(KafkaError::ClientConfig(_, said, key, _)) => Err(format!("{key}: {said}")),
+            Err(KafkaError::ClientCreation(said)) => Err(said),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// A configuration with what all clients share; `role` shows in the broker's logs.

@@ -378,7 +378,7 @@ mod tests {
     #[test]
     fn rollups_are_as_fresh_as_their_stage_time_and_details_as_their_lag() {
         let (places, metrics) = known();
-        for (partition, stage_time_s) in [(0, 90), (1, 70)] {
+        for (partition, stage_time_s) in [(0, 70), (1, 90)] {
             let place = ("sink-rollups-user", partition);
             places.begin(place, "updates", 0);
             let advance = Advance {
