@@ -263,12 +263,16 @@ fn lint(metrics: &Metrics) {
 #[test]
 fn readiness_follows_the_services() {
     let mut services = Services::start();
+    services.stack.registry().stop().expect("it stops");
     let (processor, address) = run(&services, &[]);
-    eventually("it is ready", || is_ready(address));
     let names = |word: &str| {
-        let (status, body) = get(address, "/ready").expect("an answer");
-        status == 503 && body.contains(word)
+        get(address, "/ready").is_some_and(|(status, body)| status == 503 && body.contains(word))
     };
+    eventually("it is not ready without the registry, and says so", || {
+        names("the schema registry at ")
+    });
+    services.stack.registry().start().expect("it starts");
+    eventually("it is ready", || is_ready(address));
     services.stack.postgres().kill9().expect("it dies");
     eventually("it is not ready without PostgreSQL, and says so", || {
         names("postgres: ")
