@@ -155,13 +155,7 @@ impl Services {
     pub fn read_all(&self, topic: TopicLayout, partitions: i32) -> Vec<Record> {
         let name = self.kafka.topic(topic.name);
         let fetcher = Fetcher::new(&self.kafka, "test-reader").expect("a consumer");
-        let mut ends = BTreeMap::new();
-        for partition in 0..partitions {
-            let (_, end) = fetcher
-                .watermarks(&name, partition, DEADLINE)
-                .expect("the topic's end");
-            ends.insert(partition, end);
-        }
+        let ends: BTreeMap<i32, i64> = (0..partitions).zip(self.ends(topic, partitions)).collect();
         let places: Vec<_> = (0..partitions)
             .map(|partition| (name.clone(), partition, -1))
             .collect();
@@ -194,12 +188,16 @@ impl Services {
     pub fn ends(&self, topic: TopicLayout, partitions: i32) -> Vec<i64> {
         let fetcher = Fetcher::new(&self.kafka, "test-ends").expect("a consumer");
         let name = self.kafka.topic(topic.name);
-        (0..partitions)
-            .map(|partition| {
-                let marks = fetcher.watermarks(&name, partition, DEADLINE);
-                marks.expect("the topic's end").1
-            })
-            .collect()
+        let end = |partition| {
+            let mut end = None;
+            // A broker that has just come back leads nothing yet.
+            eventually("the topic's end is known", || {
+                end = fetcher.watermarks(&name, partition, DEADLINE).ok();
+                end.is_some()
+            });
+            end.expect("it is known").1
+        };
+        (0..partitions).map(end).collect()
     }
 }
 
@@ -229,8 +227,10 @@ impl Processor {
     }
 
     /// Asks it to stop, and waits. Returns its exit code.
+    #[track_caller]
     pub fn terminate(mut self) -> Option<i32> {
         self.signal("TERM");
+        eventually("it ends", || matches!(self.0.try_wait(), Ok(Some(_))));
         self.0.wait().expect("its end").code()
     }
 

@@ -68,6 +68,23 @@ fn the_broker_goes_and_comes_back() {
 }
 
 #[test]
+fn a_processor_can_leave_while_the_broker_is_away() {
+    let mut services = Services::start();
+    let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
+    let mut tables = Tables::new(&services.database_url);
+    let processor = services.run(ALL);
+    crowd.send(RECORDS);
+    eventually("it is stored", || tables.number(STORED).unwrap_or(0) > 0);
+    crowd.send(RECORDS);
+    services.stack.kafka().stop().expect("it stops");
+    assert_eq!(processor.terminate(), Some(0));
+    services.stack.kafka().start().expect("it starts");
+    let processor = services.run(ALL);
+    finish(&services, &crowd, &mut tables);
+    assert_eq!(processor.terminate(), Some(0));
+}
+
+#[test]
 fn the_registry_is_away_at_the_start() {
     let mut services = Services::start();
     let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());

@@ -5,6 +5,7 @@ use super::control::{Control, Signal};
 use super::kinds::StageKind;
 use super::task_thread::TaskThread;
 use crate::kafka::membership::{Membership, Place, Rebalance};
+use anyhow::Context as _;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -25,7 +26,7 @@ struct RunningTask {
 /// Runs a stage until `stop` says otherwise, then lets its tasks finish, and leaves the group.
 ///
 /// # Errors
-/// If the group can't be joined at all, for a setting is wrong.
+/// If the group can't be joined at all, for a setting is wrong; if a task's thread can't be started or panics.
 pub fn run_stage<K: StageKind>(
     kind: &Arc<K>,
     shared: &Shared,
@@ -42,8 +43,9 @@ pub fn run_stage<K: StageKind>(
         joined: false,
     };
     let mut polls = 0;
-    while stop.signal() == Signal::Run {
-        stage.poll()?;
+    let mut ended = Ok(());
+    while ended.is_ok() && stop.signal() == Signal::Run {
+        ended = stage.poll();
         polls += 1;
         if polls % POLLS_PER_REPORT == 0 {
             stage.report(&topic);
@@ -51,9 +53,13 @@ pub fn run_stage<K: StageKind>(
     }
     shared.telemetry.health.stopping();
     let all: Vec<i32> = stage.tasks.keys().copied().collect();
-    stage.end(&all, stop.signal());
+    stage.end(&all, || stop.signal().max(Signal::Drain));
     stage.report(&topic);
-    Ok(())
+    // Closing a consumer waits until all that it said has been obeyed.
+    for rebalance in std::mem::take(&mut stage.waiting) {
+        stage.membership.obey(&rebalance);
+    }
+    ended
 }
 
 struct StageThread<'a, K: StageKind> {
@@ -69,6 +75,17 @@ struct StageThread<'a, K: StageKind> {
 
 impl<K: StageKind> StageThread<'_, K> {
     fn poll(&mut self) -> anyhow::Result<()> {
+        // Tasks end when they are told to; a panic is the only other way.
+        if let Some((partition, _)) = self
+            .tasks
+            .iter()
+            .find(|(_, task)| task.thread.is_finished())
+        {
+            anyhow::bail!(
+                "the task {}[{partition}] panicked; the log says where; please report it",
+                self.kind.name()
+            );
+        }
         let rebalance = self
             .waiting
             .pop_front()
@@ -81,7 +98,7 @@ impl<K: StageKind> StageThread<'_, K> {
                 }
                 self.membership.accept(&places)?;
                 for (_, partition) in places {
-                    self.start(partition);
+                    self.start(partition)?;
                 }
             }
             Some(Rebalance::Revoked { places, lost }) => {
@@ -89,17 +106,16 @@ impl<K: StageKind> StageThread<'_, K> {
                     self.shared.telemetry.health.left(self.kind.name());
                 }
                 let partitions: Vec<i32> = places.iter().map(|(_, partition)| *partition).collect();
-                self.end(
-                    &partitions,
-                    if lost { Signal::Abandon } else { Signal::Drain },
-                );
+                self.end(&partitions, || {
+                    if lost { Signal::Abandon } else { Signal::Drain }
+                });
                 self.membership.release(&places)?;
             }
         }
         Ok(())
     }
 
-    fn start(&mut self, partition: i32) {
+    fn start(&mut self, partition: i32) -> anyhow::Result<()> {
         tracing::info!(stage = self.kind.name(), partition, "assigned");
         let control = Control::new();
         let committed = Arc::new(AtomicI64::new(-1));
@@ -111,36 +127,35 @@ impl<K: StageKind> StageThread<'_, K> {
             committed: Arc::clone(&committed),
         };
         let name = format!("{}-{partition}", self.kind.name());
-        match std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name(name)
             .spawn(move || task.run())
-        {
-            Ok(thread) => {
-                self.tasks.insert(
-                    partition,
-                    RunningTask {
-                        control,
-                        committed,
-                        thread,
-                    },
-                );
-            }
-            Err(error) => {
-                tracing::error!(%error, partition, "no thread can be started for the task")
-            }
-        }
+            .with_context(|| {
+                format!(
+                    "no thread can be started for the task {}[{partition}]",
+                    self.kind.name()
+                )
+            })?;
+        let task = RunningTask {
+            control,
+            committed,
+            thread,
+        };
+        self.tasks.insert(partition, task);
+        Ok(())
     }
 
-    /// Ends tasks; the group is served meanwhile, so that nobody takes this member for dead.
-    fn end(&mut self, partitions: &[i32], signal: Signal) {
+    /// Ends tasks as `signal` says, which may become more urgent; the group is served meanwhile, so that nobody takes
+    /// this member for dead.
+    fn end(&mut self, partitions: &[i32], signal: impl Fn() -> Signal) {
         let ending: Vec<RunningTask> = partitions
             .iter()
             .filter_map(|partition| self.tasks.remove(partition))
             .collect();
-        for task in &ending {
-            task.control.send(signal);
-        }
         while ending.iter().any(|task| !task.thread.is_finished()) {
+            for task in &ending {
+                task.control.send(signal());
+            }
             if let Some(rebalance) = self.membership.poll(Duration::from_millis(5)) {
                 self.waiting.push_back(rebalance);
             }

@@ -19,6 +19,7 @@ use rollcall_engine::task::{
     Action, CommitOutcome, LostReason, RestoreStatus, RestoreTarget, State, Task, TaskError,
 };
 use rollcall_stages::Stage;
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,6 +27,8 @@ use std::time::Duration;
 
 /// How long one request to a broker may take.
 const REQUEST: Duration = Duration::from_secs(5);
+/// How often the time for a transaction may be doubled, after ones that did not commit.
+const DOUBLINGS_MAX: u32 = 3;
 /// How soon a signal is noticed.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -39,8 +42,17 @@ pub(crate) struct TaskThread<K: StageKind> {
     pub(crate) committed: Arc<AtomicI64>,
 }
 
+/// What is known of how claims fare, from one to the next.
+struct Fortune {
+    backoff: Backoff,
+    /// How often the time for a transaction has been doubled: what did not fit into it is tried again whole.
+    doublings: u32,
+}
+
 /// Clients that live as long as a claim.
 struct Clients {
+    /// Whether this claim has committed anything.
+    has_committed: Cell<bool>,
     producer: TransactionalProducer,
     input: Fetcher,
     input_topic: String,
@@ -51,15 +63,18 @@ struct Clients {
 impl<K: StageKind> TaskThread<K> {
     /// Runs until the control says otherwise.
     pub(crate) fn run(self) {
-        let mut backoff = Backoff::new();
+        let mut fortune = Fortune {
+            backoff: Backoff::new(),
+            doublings: 0,
+        };
         while self.control.signal() == Signal::Run {
             if !self.kind.is_ready() {
-                self.wait_for("the directory of users is being read", &mut backoff);
+                self.wait_for("the directory of users is being read", &mut fortune.backoff);
                 continue;
             }
             self.status(TaskStatus::Starting);
             let mut task = Task::new(self.kind.task_config());
-            match self.live(&mut task, &mut backoff) {
+            match self.live(&mut task, &mut fortune) {
                 Ok(()) if task.state() == State::Closed => break,
                 Ok(()) => {}
                 Err(error) => {
@@ -71,7 +86,7 @@ impl<K: StageKind> TaskThread<K> {
                         error = format!("{error:#}"),
                         "the task stopped; claiming it again"
                     );
-                    self.wait_for(&format!("{error:#}"), &mut backoff);
+                    self.wait_for(&format!("{error:#}"), &mut fortune.backoff);
                     continue;
                 }
             }
@@ -87,7 +102,7 @@ impl<K: StageKind> TaskThread<K> {
                 reason,
                 "the task lost its state; claiming it again"
             );
-            self.wait_for(&reason, &mut backoff);
+            self.wait_for(&reason, &mut fortune.backoff);
         }
     }
 
@@ -123,22 +138,34 @@ impl<K: StageKind> TaskThread<K> {
     }
 
     /// One claim's life. Ends with the task closed, lost or halted, or with an error on the way there.
-    fn live(&self, task: &mut Task<K::Stage>, backoff: &mut Backoff) -> anyhow::Result<()> {
+    fn live(&self, task: &mut Task<K::Stage>, fortune: &mut Fortune) -> anyhow::Result<()> {
         let ids = self.shared.registry.schema_ids()?;
-        let clients = self.claim(task, &ids)?;
+        let timeout = self.shared.kafka.transaction_timeout * 2_u32.pow(fortune.doublings);
+        let clients = self.claim(task, &ids, timeout)?;
         if !self.restore(task, &clients)? {
             return Ok(());
         }
-        backoff.reset();
         self.status(TaskStatus::Running);
         while task.state().has_processor() {
             self.obey(task);
             self.step(task, &clients)?;
+            if clients.has_committed.get() {
+                fortune.backoff.reset();
+                fortune.doublings = 0;
+            }
+        }
+        if task.lost_reason().is_some() && !clients.has_committed.get() {
+            fortune.doublings = (fortune.doublings + 1).min(DOUBLINGS_MAX);
         }
         Ok(())
     }
 
-    fn claim(&self, task: &mut Task<K::Stage>, ids: &SchemaIds) -> anyhow::Result<Clients> {
+    fn claim(
+        &self,
+        task: &mut Task<K::Stage>,
+        ids: &SchemaIds,
+        timeout: Duration,
+    ) -> anyhow::Result<Clients> {
         let kafka = &self.shared.kafka;
         let id = format!(
             "{}-{}-{}",
@@ -148,9 +175,13 @@ impl<K: StageKind> TaskThread<K> {
         );
         let meter = TaskMeter::begin(&self.shared.telemetry, self.kind.name(), self.partition);
         task.claim(self.kind.make(self.partition, Encoder::new(ids)))?;
-        let producer =
-            TransactionalProducer::claim(kafka, &id, &kafka.topic(self.kind.observed().name))
-                .with_context(|| format!("{id} can't be claimed"))?;
+        let producer = TransactionalProducer::claim(
+            kafka,
+            &id,
+            &kafka.topic(self.kind.observed().name),
+            timeout,
+        )
+        .with_context(|| format!("{id} can't be claimed"))?;
         let mut targets = Vec::new();
         for (topic, partition) in self.kind.state(self.partition) {
             let name = kafka.topic(topic.name);
@@ -165,6 +196,7 @@ impl<K: StageKind> TaskThread<K> {
         task.handle_claimed(elapsed_us(), targets)?;
         let input = Fetcher::new(kafka, &id).context("the input's consumer can't be made")?;
         Ok(Clients {
+            has_committed: Cell::new(false),
             producer,
             input,
             input_topic: kafka.topic(self.kind.input().name),
@@ -313,7 +345,12 @@ impl<K: StageKind> TaskThread<K> {
         match clients.input.poll(wait(until_us)) {
             Polled::Record(message) => {
                 let incoming = Incoming::of(&message);
-                self.learn(task, self.kind.input().index, incoming.value, incoming.schema_header);
+                self.learn(
+                    task,
+                    self.kind.input().index,
+                    incoming.value,
+                    incoming.schema_header,
+                );
                 let record = InputRecord {
                     partition: incoming.partition,
                     offset: incoming.offset,
@@ -345,15 +382,28 @@ impl<K: StageKind> TaskThread<K> {
                     None => Ok(()),
                 }
             }
-            Polled::OutOfRange => accept(task.handle_halt(format!(
-                "offset {} of {}[{}] is no longer in the log: retention has overtaken this task, and what lies between is lost; \
-                 restore the topic or begin a new deployment",
-                task.next_offset(), clients.input_topic, self.partition
-            ))),
+            Polled::OutOfRange => accept(task.handle_halt(self.out_of_range(task, clients))),
             Polled::Trouble(error) => {
                 tracing::debug!(%error, stage = self.kind.name(), partition = self.partition, "fetching goes on");
                 Ok(())
             }
+        }
+    }
+
+    /// Why the input can't be read on, in words: the log begins behind the task's offset, or ends before it.
+    fn out_of_range(&self, task: &Task<K::Stage>, clients: &Clients) -> String {
+        let (offset, topic) = (task.next_offset(), &clients.input_topic);
+        let place = format!("offset {offset} of {topic}[{}]", self.partition);
+        let marks = clients.input.watermarks(topic, self.partition, REQUEST);
+        match marks {
+            Ok((_, end)) if end < offset => format!(
+                "{place} lies behind the end of the log, {end}: the topic was made anew or has lost records; \
+                 restore it or begin a new deployment"
+            ),
+            _ => format!(
+                "{place} is no longer in the log: retention has overtaken this task, and what lies between is lost; \
+                 restore the topic or begin a new deployment"
+            ),
         }
     }
 
@@ -366,6 +416,7 @@ impl<K: StageKind> TaskThread<K> {
         header: Option<&[u8]>,
     ) {
         let mut backoff = Backoff::new();
+        let mut waited = false;
         while let Some(schema) = task
             .processor()
             .and_then(|stage| stage.schema_needed(topic, value, header))
@@ -379,12 +430,16 @@ impl<K: StageKind> TaskThread<K> {
                 Err(error) => {
                     tracing::warn!(%error, stage = self.kind.name(), partition = self.partition, "waiting for the registry");
                     self.wait_for(&error.to_string(), &mut backoff);
+                    waited = true;
                     if self.control.signal() != Signal::Run {
                         // The record is not taken: what is uncommitted is dropped, and nothing is lost.
                         let _ = task.handle_abandoned();
                     }
                 }
             }
+        }
+        if waited && task.state() == State::Running {
+            self.status(TaskStatus::Running);
         }
     }
 
@@ -411,6 +466,7 @@ impl<K: StageKind> TaskThread<K> {
         let outcome = match clients.producer.commit(records) {
             Outcome::Committed { append_time_ms } => {
                 self.committed.store(next_offset, Ordering::Relaxed);
+                clients.has_committed.set(true);
                 let now_us = elapsed_us();
                 if let Some(sealed) = sealed {
                     meter.committed(sealed, now_us - begun_us);

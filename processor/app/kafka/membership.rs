@@ -50,8 +50,13 @@ impl ConsumerContext for Recorder {
     ) {
         let assigned = error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.leaving.load(Ordering::Acquire) {
-            if !assigned && let Err(error) = consumer.incremental_unassign(list) {
-                tracing::debug!(%error, "giving partitions back");
+            // What comes late is taken, so that closing can ask for it back.
+            let obeyed = match assigned {
+                true => consumer.incremental_assign(list),
+                false => consumer.incremental_unassign(list),
+            };
+            if let Err(error) = obeyed {
+                tracing::debug!(%error, assigned, "leaving the group");
             }
             return;
         }
@@ -110,6 +115,11 @@ impl Membership {
         if let Some(Err(error)) = self.consumer.poll(timeout) {
             tracing::debug!(%error, "group membership goes on");
         }
+        self.said()
+    }
+
+    /// The next of what the group said.
+    fn said(&self) -> Option<Rebalance> {
         let (assigned, places) = self
             .consumer
             .context()
@@ -154,6 +164,17 @@ impl Membership {
         self.consumer.incremental_unassign(&list)
     }
 
+    /// Does what the group said, without any work in between: for what came while leaving.
+    pub fn obey(&self, rebalance: &Rebalance) {
+        let obeyed = match rebalance {
+            Rebalance::Assigned(places) => self.accept(places),
+            Rebalance::Revoked { places, .. } => self.release(places),
+        };
+        if let Err(error) = obeyed {
+            tracing::debug!(%error, "leaving the group");
+        }
+    }
+
     /// Tells the group how far tasks have come: only for lag displays, lost without harm.
     pub fn report(&self, offsets: &[(Place, i64)]) {
         let list =
@@ -174,8 +195,10 @@ impl Drop for Membership {
             .context()
             .leaving
             .store(true, Ordering::Release);
-        // Wakes what the group said and nobody acted on; closing then serves the rest through the recorder.
-        let _ = self.consumer.unassign();
+        // What the group said and nobody has acted on; closing then serves the rest through the recorder.
+        while let Some(rebalance) = self.said() {
+            self.obey(&rebalance);
+        }
     }
 }
 

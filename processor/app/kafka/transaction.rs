@@ -76,7 +76,7 @@ pub struct TransactionalProducer {
 
 impl TransactionalProducer {
     /// Claims `transactional_id`: every older transaction of it is ended and every older owner fenced when this
-    /// returns. `observed_topic` is the topic whose append times are wanted.
+    /// returns. `observed_topic` is the topic whose append times are wanted; `timeout` is for one transaction.
     ///
     /// # Errors
     /// What the broker or the client said; the caller backs off and tries again.
@@ -84,8 +84,9 @@ impl TransactionalProducer {
         settings: &KafkaSettings,
         transactional_id: &str,
         observed_topic: &str,
+        timeout: Duration,
     ) -> Result<Self, KafkaError> {
-        let timeout_ms = settings.transaction_timeout.as_millis().to_string();
+        let timeout_ms = timeout.as_millis().to_string();
         let mut config = settings.client(transactional_id);
         config
             .set("transactional.id", transactional_id)
@@ -107,11 +108,8 @@ impl TransactionalProducer {
             failed: AtomicI64::new(0),
         };
         let producer = BaseProducer::from_config_and_context(&config, context)?;
-        producer.init_transactions(settings.transaction_timeout)?;
-        Ok(Self {
-            producer,
-            timeout: settings.transaction_timeout,
-        })
+        producer.init_transactions(timeout)?;
+        Ok(Self { producer, timeout })
     }
 
     /// Writes `records` in one transaction.
