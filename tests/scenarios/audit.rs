@@ -292,6 +292,6 @@ fn wrong_settings_are_told_apart_from_differences() {
     );
     check(
         &[&database[..], &["--partitions-rollups", "0"]].concat(),
-        "1 to 10000",
+        "1 to 4096",
     );
 }

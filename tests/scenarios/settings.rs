@@ -16,7 +16,7 @@ fn wrong_settings_exit_with_2() {
     check(
         &["run", "--partitions-snapshots", "0"],
         2,
-        "rollcall: setting partitions-snapshots = \"0\" is wrong; allowed is 1 to 10000",
+        "rollcall: setting partitions-snapshots = \"0\" is wrong; allowed is 1 to 4096",
     );
     check(
         &["bootstrap", "--kafka-property", "group.id=x"],

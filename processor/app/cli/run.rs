@@ -148,7 +148,7 @@ fn listen(address: &str) -> Result<TcpListener, SettingsError> {
     })
 }
 
-async fn serve(port: TcpListener, telemetry: Telemetry) {
+pub(super) async fn serve(port: TcpListener, telemetry: Telemetry) {
     if let Err(error) = http::serve(port, telemetry).await {
         tracing::error!(%error, "metrics and health are no longer served");
     }

@@ -116,15 +116,18 @@ const OWNED: [&str; 7] = [
     "partition.assignment.strategy",
 ];
 
+/// More upstreams than this a ROLLUP task can't follow.
+const PARTITIONS_MAX: i32 = rollcall_engine::limits::MAX_UPSTREAMS as i32;
+
 impl Settings {
     /// The partition counts.
     pub(crate) fn partitions(&self) -> Result<Partitions, SettingsError> {
         let check = |key, value: i32| match value {
-            1..=10_000 => Ok(value),
+            1..=PARTITIONS_MAX => Ok(value),
             _ => Err(SettingsError {
                 key,
                 value: value.to_string(),
-                allowed: "1 to 10000".to_owned(),
+                allowed: format!("1 to {PARTITIONS_MAX}"),
             }),
         };
         Ok(Partitions {
@@ -347,7 +350,7 @@ mod tests {
     fn wrong_settings_name_key_value_and_what_is_allowed() {
         check(
             &["--partitions-rollups", "0"],
-            "setting partitions-rollups = \"0\" is wrong; allowed is 1 to 10000",
+            "setting partitions-rollups = \"0\" is wrong; allowed is 1 to 4096",
         );
         check(
             &["--deployment", "a b"],

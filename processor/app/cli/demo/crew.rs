@@ -142,6 +142,11 @@ pub(super) struct RunningPipeline {
 }
 
 impl RunningPipeline {
+    /// Whether it has ended by itself: it says why when it is joined.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Drains it.
     pub(super) fn end(self) -> anyhow::Result<()> {
         self.stop.send(Signal::Drain);

@@ -24,7 +24,9 @@ use crew::Crew;
 use rollcall_domain::Timestamp;
 use screen::Screen;
 use services::Services;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 
 /// How often the screen is drawn, and signals are looked for.
 const STEP: Duration = Duration::from_millis(200);
@@ -79,7 +81,7 @@ pub(crate) fn demo(arguments: &DemoArgs) -> anyhow::Result<()> {
     let signals = super::signals::listen(&interrupt)?;
     let screen = Screen::new();
     let services = Services::start(&screen)?;
-    let ended = on_services(arguments, &services, &screen, &interrupt);
+    let ended = on_services(arguments, &services, &screen, &interrupt, &signals);
     screen.close();
     services.stop()?;
     signals.shutdown_background();
@@ -91,6 +93,7 @@ fn on_services(
     services: &Services,
     screen: &Screen,
     interrupt: &Control,
+    runtime: &Runtime,
 ) -> anyhow::Result<()> {
     let run = AsRun::try_parse_from(services.command_line())?.run;
     let shared = run.settings.shared()?;
@@ -103,10 +106,14 @@ fn on_services(
     ));
     let ends_before = raw_ends(&shared)?;
     let pipeline = super::run::pipeline_config(&run, &shared)?;
+    let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let http_address = http.local_addr()?;
+    runtime.spawn(super::run::serve(http, shared.telemetry.clone()));
     let crew = Crew::start(arguments, pipeline, &shared);
     let watched = Show {
         arguments,
         services,
+        http_address,
         screen,
         interrupt,
         database: &database,
@@ -134,6 +141,7 @@ fn on_services(
         screen.say(&format!(
             "all {raw} snapshots that were sent are in Kafka; auditing the tables"
         ));
+        anyhow::ensure!(!pipeline.has_ended(), "there is nothing to audit");
         let report = verdict::audit(&shared, &database, ends, interrupt)?;
         screen.print(&report_text(&report));
         verdict::no_differences(&report)
@@ -147,6 +155,7 @@ fn on_services(
 struct Show<'a> {
     arguments: &'a DemoArgs,
     services: &'a Services,
+    http_address: SocketAddr,
     screen: &'a Screen,
     interrupt: &'a Control,
     database: &'a PostgresSettings,
@@ -181,7 +190,8 @@ impl Show<'_> {
                         self.crew.machine(),
                     ))?;
                     self.screen.print(&answers);
-                    self.screen.print(&self.services.how_to_connect());
+                    self.screen
+                        .print(&self.services.how_to_connect(self.http_address));
                 }
             }
             if over || self.interrupt.signal() != Signal::Run || self.crew.has_ended() {

@@ -3,6 +3,7 @@
 use super::super::settings::SettingsError;
 use super::screen::Screen;
 use rollcall_stack::{Stack, StackOptions};
+use std::net::SocketAddr;
 
 const KAFKA: &str = "ROLLCALL_KAFKA_BROKERS";
 const REGISTRY: &str = "ROLLCALL_SCHEMA_REGISTRY_URL";
@@ -78,7 +79,7 @@ impl Services {
     }
 
     /// What people who want to look for themselves need.
-    pub(super) fn how_to_connect(&self) -> String {
+    pub(super) fn how_to_connect(&self, http: SocketAddr) -> String {
         let Self {
             brokers,
             registry_url,
@@ -90,7 +91,8 @@ impl Services {
              psql '{database_url}' -c 'SELECT * FROM analytics.processes LIMIT 5'\n  \
              DATABASE_URL='{database_url}' rollcall query --help\n  \
              Kafka            {brokers}\n  \
-             schema registry  {registry_url}\n"
+             schema registry  {registry_url}\n  \
+             metrics, health  http://{http}/metrics /live /ready\n"
         )
     }
 
