@@ -25,6 +25,7 @@ use rollcall_audit::{
 use rollcall_codec::messages;
 use rollcall_domain::GroupingSet;
 use rollcall_normalize::ApplicationRules;
+use rollcall_stages::layout;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -232,7 +233,8 @@ impl Run<'_, '_> {
         self.tables.runtime.block_on(self.tables.reader.rewind())?;
         self.auditor.begin_pass(pass);
         let raw = RawReader::new(self.shared)?;
-        let mut decoding = Decoding::<messages::ProcessSnapshot>::new(&self.shared.registry);
+        let mut decoding =
+            Decoding::<messages::ProcessSnapshot>::new(&self.shared.registry, layout::SNAPSHOTS);
         for partition in 0..self.shared.partitions.snapshots {
             self.partition(&raw, &mut decoding, partition)?;
         }

@@ -18,9 +18,9 @@ use rollcall_engine::record::{InputRecord, TopicIndex};
 use rollcall_engine::task::{
     Action, CommitOutcome, LostReason, RestoreStatus, RestoreTarget, State, Task, TaskError,
 };
-use rollcall_stages::Stage;
-use std::cell::Cell;
-use std::cell::RefCell;
+use rollcall_stages::layout::TOPICS;
+use rollcall_stages::{SchemaLookup, Stage};
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -29,6 +29,8 @@ use std::time::Duration;
 const REQUEST: Duration = Duration::from_secs(5);
 /// How often the time for a transaction may be doubled, after ones that did not commit.
 const DOUBLINGS_MAX: u32 = 3;
+/// How long a schema counts as unknown before the registry is asked again: a registry's follower may have lagged.
+const ASK_AGAIN_US: i64 = 30_000_000;
 /// How soon a signal is noticed.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -58,6 +60,8 @@ struct Clients {
     input_topic: String,
     topics: Vec<String>,
     meter: RefCell<TaskMeter>,
+    /// When schemas that the registry did not know are looked up anew.
+    ask_again_us: Cell<Option<i64>>,
 }
 
 impl<K: StageKind> TaskThread<K> {
@@ -202,6 +206,7 @@ impl<K: StageKind> TaskThread<K> {
             input_topic: kafka.topic(self.kind.input().name),
             topics: self.shared.topic_names(),
             meter: RefCell::new(meter),
+            ask_again_us: Cell::new(None),
         })
     }
 
@@ -238,7 +243,7 @@ impl<K: StageKind> TaskThread<K> {
                     .map(|(index, ..)| *index);
                 if let Some(index) = index {
                     clients.meter.borrow_mut().restored_record();
-                    self.learn(task, index, incoming.value, None);
+                    self.learn(task, clients, index, incoming.value, None);
                     accept(task.handle_restore_record(
                         index,
                         incoming.key.unwrap_or_default(),
@@ -347,6 +352,7 @@ impl<K: StageKind> TaskThread<K> {
                 let incoming = Incoming::of(&message);
                 self.learn(
                     task,
+                    clients,
                     self.kind.input().index,
                     incoming.value,
                     incoming.schema_header,
@@ -411,18 +417,33 @@ impl<K: StageKind> TaskThread<K> {
     fn learn(
         &self,
         task: &mut Task<K::Stage>,
+        clients: &Clients,
         topic: TopicIndex,
         value: Option<&[u8]>,
         header: Option<&[u8]>,
     ) {
+        let ask_again_us = &clients.ask_again_us;
+        if ask_again_us
+            .get()
+            .is_some_and(|at_us| at_us <= elapsed_us())
+        {
+            ask_again_us.set(None);
+            if let Some(stage) = task.processor_mut_for_shell() {
+                stage.forget_unknown_schemas();
+            }
+        }
         let mut backoff = Backoff::new();
         let mut waited = false;
         while let Some(schema) = task
             .processor()
             .and_then(|stage| stage.schema_needed(topic, value, header))
         {
-            match self.shared.registry.lookup(schema) {
+            let layout = &TOPICS[usize::from(topic.0)];
+            match self.shared.registry.lookup(layout, schema) {
                 Ok(lookup) => {
+                    if lookup == SchemaLookup::Unknown && ask_again_us.get().is_none() {
+                        ask_again_us.set(Some(elapsed_us() + ASK_AGAIN_US));
+                    }
                     if let Some(stage) = task.processor_mut_for_shell() {
                         stage.learn_schema(topic, schema, &lookup);
                     }

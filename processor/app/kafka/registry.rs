@@ -1,22 +1,25 @@
 //! The schema registry: registering our schemas, and looking up writers' schemas.
 //!
-//! Calls block and must run on worker threads. A registry that can't be reached, or has lost our schemas, is an
-//! error to wait for; only a sound one that does not know an id makes the id unknown.
+//! Calls block and must run on worker threads. A registry that can't be reached, answers oddly, or has lost our schemas,
+//! is an error to wait for; only a sound one that says that it has no such schema makes the schema of a raw snapshot
+//! unknown. The calls are made here, not by a client library, since those don't tell statuses and error codes apart.
 
+use reqwest::StatusCode;
+use reqwest::blocking::{Client, RequestBuilder};
 use rollcall_codec::{RecordType, SchemaIds, SchemaRef, schemas::value_subject};
 use rollcall_stages::SchemaLookup;
 use rollcall_stages::layout::{self, TopicLayout};
-use schema_registry_converter::blocking::schema_registry::{
-    SrSettings, get_schema_by_guid, get_schema_by_id, get_schema_by_subject, post_schema,
-};
-use schema_registry_converter::error::SRCError;
-use schema_registry_converter::schema_registry_common::{
-    RegisteredSchema, SchemaType, SubjectNameStrategy, SuppliedSchema,
-};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// What bodies are.
+const JSON: &str = "application/vnd.schemaregistry.v1+json";
+/// The registry's code for a subject that it does not have.
+const NO_SUBJECT: u64 = 40_401;
+/// The registry's code for a schema that it does not have.
+const NO_SCHEMA: u64 = 40_403;
 
 /// Which topic holds which record.
 pub const SUBJECTS: [(TopicLayout, RecordType); 11] = [
@@ -38,13 +41,27 @@ pub const SUBJECTS: [(TopicLayout, RecordType); 11] = [
 pub enum RegistryError {
     /// It can't be reached or does not answer properly.
     #[error(
-        "the schema registry at {url} does not answer: {detail}; is registry.url right and the registry up?"
+        "the schema registry at {url} does not answer as it should: {detail}; are registry.url and its login right and the \
+         registry up?"
     )]
     Away {
         /// Its address.
         url: String,
         /// What was said.
         detail: String,
+    },
+    /// It does not know a schema with which we have written.
+    #[error(
+        "the schema registry at {url} does not know schema {schema}, with which records of {topic} were written: has it lost \
+         schemas?"
+    )]
+    Unknown {
+        /// Its address.
+        url: String,
+        /// The schema.
+        schema: SchemaRef,
+        /// The topic.
+        topic: String,
     },
     /// It does not know one of our own schemas.
     #[error("the schema registry at {url} has no schema for {subject}; run `rollcall bootstrap`")]
@@ -71,8 +88,7 @@ pub enum RegistryError {
 pub struct Registry {
     url: String,
     prefix: String,
-    settings: SrSettings,
-    http: reqwest::blocking::Client,
+    http: Client,
     login: Option<(String, String)>,
 }
 
@@ -87,23 +103,15 @@ impl Registry {
         topic_prefix: &str,
     ) -> Result<Self, RegistryError> {
         let url = url.trim_end_matches('/').to_owned();
-        let away = |detail: String| RegistryError::Away {
-            url: url.clone(),
-            detail,
-        };
-        let mut builder = SrSettings::new_builder(url.clone());
-        builder.set_timeout(TIMEOUT);
-        if let Some((username, password)) = &login {
-            builder.set_basic_authorization(username, Some(password));
-        }
-        let settings = builder.build().map_err(|error| away(error.to_string()))?;
-        let http = reqwest::blocking::Client::builder()
+        let http = Client::builder()
             .timeout(TIMEOUT)
             .build()
-            .map_err(|error| away(error.to_string()))?;
+            .map_err(|error| RegistryError::Away {
+                url: url.clone(),
+                detail: chain(&error),
+            })?;
         Ok(Self {
             prefix: topic_prefix.to_owned(),
-            settings,
             http,
             login,
             url,
@@ -117,47 +125,28 @@ impl Registry {
     pub fn register_all(&self) -> Result<(), RegistryError> {
         for (topic, record) in SUBJECTS {
             let subject = self.subject(&topic);
-            let supplied = SuppliedSchema::new(
-                Some(record.full_name().to_owned()),
-                SchemaType::Avro,
-                record.schema_json().to_owned(),
-            );
-            post_schema(&self.settings, subject.clone(), supplied).map_err(|error| match error
-                .retriable
-            {
-                true => self.away(&error),
-                false => RegistryError::Refused {
-                    url: self.url.clone(),
-                    subject: subject.clone(),
-                    detail: describe(&error),
-                },
-            })?;
-            self.set_compatibility(&subject)?;
+            let schema = json!({ "schema": record.schema_json() });
+            let versions = self.post(&format!("subjects/{subject}/versions"), &schema);
+            self.accepted(versions, &subject)?;
+            let level = json!({ "compatibility": "BACKWARD_TRANSITIVE" });
+            let config = self.http.put(format!("{}/config/{subject}", self.url));
+            self.accepted(with_body(config, &level), &subject)?;
         }
         Ok(())
     }
 
-    fn set_compatibility(&self, subject: &str) -> Result<(), RegistryError> {
-        let mut request = self
-            .http
-            .put(format!("{}/config/{subject}", self.url))
-            .header("Content-Type", "application/vnd.schemaregistry.v1+json")
-            .body(r#"{"compatibility":"BACKWARD_TRANSITIVE"}"#);
-        if let Some((username, password)) = &self.login {
-            request = request.basic_auth(username, Some(password));
-        }
-        let away = |detail: String| RegistryError::Away {
-            url: self.url.clone(),
-            detail,
-        };
-        let response = request.send().map_err(|error| away(error.to_string()))?;
-        match response.error_for_status() {
+    fn accepted(&self, request: RequestBuilder, subject: &str) -> Result<(), RegistryError> {
+        match self.call(request)? {
             Ok(_) => Ok(()),
-            Err(error) => Err(RegistryError::Refused {
-                url: self.url.clone(),
-                subject: subject.to_owned(),
-                detail: error.to_string(),
-            }),
+            // Incompatible, or invalid.
+            Err(refusal) if matches!(refusal.status.as_u16(), 409 | 422) => {
+                Err(RegistryError::Refused {
+                    url: self.url.clone(),
+                    subject: subject.to_owned(),
+                    detail: refusal.to_string(),
+                })
+            }
+            Err(refusal) => Err(self.away(refusal.to_string())),
         }
     }
 
@@ -177,60 +166,153 @@ impl Registry {
         let mut ids = SchemaIds::default();
         for (topic, record) in SUBJECTS {
             if records.contains(&record) {
-                ids = ids.with(record, self.latest(&topic)?.id);
+                ids = ids.with(record, self.own_id(&topic, record)?);
             }
         }
         Ok(ids)
     }
 
-    /// What the registry says of a writer's schema.
+    /// What the registry says of the schema with which a record of `topic` was written. Unknown is only ever said of raw
+    /// snapshots: all else is written with schemas that the registry has, or has lost.
     ///
     /// # Errors
-    /// If it can't be told: the registry is away, or has lost even our own schemas.
-    pub fn lookup(&self, schema: SchemaRef) -> Result<SchemaLookup, RegistryError> {
-        let found = match schema {
-            SchemaRef::Id(id) => get_schema_by_id(id, &self.settings),
-            SchemaRef::Guid(_) => get_schema_by_guid(&schema.to_string(), &self.settings),
+    /// If it can't be told: the registry is away or answers oddly, or has lost even our own schemas.
+    pub fn lookup(
+        &self,
+        topic: &TopicLayout,
+        schema: SchemaRef,
+    ) -> Result<SchemaLookup, RegistryError> {
+        let path = match schema {
+            SchemaRef::Id(id) => format!("schemas/ids/{id}"),
+            SchemaRef::Guid(_) => format!("schemas/guids/{schema}"),
         };
-        match found {
-            Ok(found) => Ok(SchemaLookup::Known(found.schema)),
-            Err(error) if error.retriable => Err(self.away(&error)),
-            Err(_) => self
-                .latest(&layout::SNAPSHOTS)
-                .map(|_| SchemaLookup::Unknown),
+        // What was deleted was written with none the less.
+        let request = self.http.get(format!("{}/{path}?deleted=true", self.url));
+        match self.call(request)? {
+            Ok(answer) => match answer["schema"].as_str() {
+                Some(text) => Ok(SchemaLookup::Known(text.to_owned())),
+                None => Err(self.away(format!("schema {schema} comes without its text"))),
+            },
+            Err(refusal) if refusal.lacks(schema) => {
+                self.own_id(&layout::SNAPSHOTS, RecordType::ProcessSnapshot)?;
+                if topic.index == layout::SNAPSHOTS.index {
+                    return Ok(SchemaLookup::Unknown);
+                }
+                Err(RegistryError::Unknown {
+                    url: self.url.clone(),
+                    schema,
+                    topic: format!("{}{}", self.prefix, topic.name),
+                })
+            }
+            Err(refusal) => Err(self.away(refusal.to_string())),
         }
     }
 
-    fn latest(&self, topic: &TopicLayout) -> Result<RegisteredSchema, RegistryError> {
-        let strategy =
-            SubjectNameStrategy::TopicNameStrategy(format!("{}{}", self.prefix, topic.name), false);
-        get_schema_by_subject(&self.settings, &strategy).map_err(|error| {
-            if error.retriable || !describe(&error).contains("404") {
-                self.away(&error)
-            } else {
-                RegistryError::Lost {
+    /// The id of exactly our schema: the subject's latest may be another's, that has evolved.
+    fn own_id(&self, topic: &TopicLayout, record: RecordType) -> Result<u32, RegistryError> {
+        let subject = self.subject(topic);
+        let schema = json!({ "schema": record.schema_json() });
+        match self.call(self.post(&format!("subjects/{subject}"), &schema))? {
+            Ok(answer) => answer["id"]
+                .as_u64()
+                .and_then(|id| u32::try_from(id).ok())
+                .ok_or_else(|| self.away(format!("the schema for {subject} comes without its id"))),
+            Err(refusal) if [NO_SUBJECT, NO_SCHEMA].contains(&refusal.code) => {
+                Err(RegistryError::Lost {
                     url: self.url.clone(),
-                    subject: self.subject(topic),
-                }
+                    subject,
+                })
             }
-        })
+            Err(refusal) => Err(self.away(refusal.to_string())),
+        }
     }
 
     fn subject(&self, topic: &TopicLayout) -> String {
         value_subject(&format!("{}{}", self.prefix, topic.name))
     }
 
-    fn away(&self, error: &SRCError) -> RegistryError {
+    fn post(&self, path: &str, body: &Value) -> RequestBuilder {
+        with_body(self.http.post(format!("{}/{path}", self.url)), body)
+    }
+
+    /// One call. The inner error: the registry answered, and refused.
+    fn call(&self, mut request: RequestBuilder) -> Result<Result<Value, Refusal>, RegistryError> {
+        if let Some((username, password)) = &self.login {
+            request = request.basic_auth(username, Some(password));
+        }
+        let response = request.send().map_err(|error| self.away(chain(&error)))?;
+        let status = response.status();
+        let body = response.text().map_err(|error| self.away(chain(&error)))?;
+        let answer: Option<Value> = serde_json::from_str(&body).ok();
+        if !status.is_success() {
+            return Ok(Err(Refusal::new(status, answer.as_ref())));
+        }
+        answer
+            .map(Ok)
+            .ok_or_else(|| self.away(format!("HTTP {status} without JSON")))
+    }
+
+    fn away(&self, detail: String) -> RegistryError {
         RegistryError::Away {
             url: self.url.clone(),
-            detail: describe(error),
+            detail,
         }
     }
 }
 
-fn describe(error: &SRCError) -> String {
-    match &error.cause {
-        Some(cause) => format!("{} ({cause})", error.error),
-        None => error.error.clone(),
+/// An answer that is a refusal.
+struct Refusal {
+    status: StatusCode,
+    /// The registry's own code; 0 where it gives none.
+    code: u64,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: StatusCode, answer: Option<&Value>) -> Self {
+        let part = |name| answer.and_then(|answer| answer.get(name));
+        let message = part("message").and_then(Value::as_str);
+        Self {
+            status,
+            code: part("error_code").and_then(Value::as_u64).unwrap_or(0),
+            message: message.unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Whether it says that there is no such schema. Registries that have no schemas by GUID say 404 without a code.
+    fn lacks(&self, schema: SchemaRef) -> bool {
+        let by_guid = matches!(schema, SchemaRef::Guid(_));
+        self.status == StatusCode::NOT_FOUND && (self.code == NO_SCHEMA || by_guid)
     }
 }
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HTTP {}", self.status)?;
+        if self.message.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", self.message)
+    }
+}
+
+fn with_body(request: RequestBuilder, body: &Value) -> RequestBuilder {
+    request
+        .header("Content-Type", JSON)
+        .header("Accept", JSON)
+        .body(body.to_string())
+}
+
+/// An error with its causes: the client's own text leaves them out.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

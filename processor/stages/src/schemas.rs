@@ -36,6 +36,11 @@ impl<M: Message> Reader<M> {
         };
     }
 
+    /// Forgets which schemas the registry did not know, so that it is asked again.
+    pub fn forget_unknown(&mut self) {
+        self.0.forget_unknown();
+    }
+
     /// Why no value with this value's schema can be read; `None` for schemas that can, or are not known.
     #[must_use]
     pub fn incompatible(
@@ -114,5 +119,23 @@ impl<I: Message, S: Message> StageReaders<I, S> {
             t if t == self.state_topic => self.states.learn(schema, lookup),
             _ => self.inputs.learn(schema, lookup),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_unknown_is_needed_again_once_forgotten() {
+        let mut reader = Reader::<messages::DirectoryUser>::new();
+        let mut value = Vec::new();
+        wire::prefix(9, &mut value);
+        let schema = Some(SchemaRef::Id(9));
+        assert_eq!(reader.needed(Some(&value), None), schema);
+        reader.learn(SchemaRef::Id(9), &SchemaLookup::Unknown);
+        assert_eq!(reader.needed(Some(&value), None), None);
+        reader.forget_unknown();
+        assert_eq!(reader.needed(Some(&value), None), schema);
     }
 }

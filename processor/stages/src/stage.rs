@@ -26,6 +26,9 @@ pub trait Stage: Processor<Error = StageError> {
     /// Learns what the registry says of a schema that `topic`'s values use.
     fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup);
 
+    /// Forgets which schemas the registry did not know, so that it is asked again.
+    fn forget_unknown_schemas(&mut self);
+
     /// The task state as of the latest seal or restore.
     fn task_state(&self) -> &TaskState;
 

@@ -104,8 +104,9 @@ fn unstored(
     topic: TopicLayout,
     raw_ends: &[i64],
 ) -> anyhow::Result<Vec<String>> {
-    let mut observations = Decoding::<messages::SnapshotObservations>::new(&shared.registry);
-    let mut letters = Decoding::<messages::DeadLetter>::new(&shared.registry);
+    let mut observations =
+        Decoding::<messages::SnapshotObservations>::new(&shared.registry, layout::OBSERVATIONS);
+    let mut letters = Decoding::<messages::DeadLetter>::new(&shared.registry, layout::DEAD_LETTERS);
     let name = shared.kafka.topic(topic.name);
     let mut lagging = Vec::new();
     let marks = watermarks(shared, topic, shared.partitions.snapshots)?;

@@ -98,7 +98,8 @@ fn details(
     raw_begin: &[i64],
 ) -> anyhow::Result<Vec<DetailsReach>> {
     let topic = layout::OBSERVATIONS;
-    let mut decoding = Decoding::<messages::SnapshotObservations>::new(&shared.registry);
+    let mut decoding =
+        Decoding::<messages::SnapshotObservations>::new(&shared.registry, layout::OBSERVATIONS);
     let mut reaches = Vec::new();
     for (partition, marks) in (0..).zip(watermarks(shared, topic, shared.partitions.snapshots)?) {
         let gone = || match ledger.get(&partition) {
@@ -129,7 +130,8 @@ fn details(
 
 fn letters(shared: &Shared, offsets: &Offsets) -> anyhow::Result<Vec<LettersReach>> {
     let topic = layout::DEAD_LETTERS;
-    let mut decoding = Decoding::<messages::DeadLetter>::new(&shared.registry);
+    let mut decoding =
+        Decoding::<messages::DeadLetter>::new(&shared.registry, layout::DEAD_LETTERS);
     let mut reaches = Vec::new();
     for (partition, marks) in (0..).zip(watermarks(shared, topic, shared.partitions.snapshots)?) {
         reaches.push(
@@ -159,10 +161,10 @@ fn letters(shared: &Shared, offsets: &Offsets) -> anyhow::Result<Vec<LettersReac
 
 /// What the last flushed PROGRESS of each partition of rollups says.
 fn published(shared: &Shared, offsets: &Offsets) -> anyhow::Result<Vec<StoredProgress>> {
-    let mut decoding = Decoding::<messages::RollupUpdate>::new(&shared.registry);
     let mut published = Vec::new();
     for set in GroupingSet::ALL {
         let topic = updates_topic(set);
+        let mut decoding = Decoding::<messages::RollupUpdate>::new(&shared.registry, topic);
         for (partition, marks) in (0..).zip(watermarks(shared, topic, shared.partitions.rollups)?) {
             let Last::At(from) = last_stored(shared, offsets, (topic, partition), marks) else {
                 continue;

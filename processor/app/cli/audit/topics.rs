@@ -5,10 +5,10 @@ use crate::kafka::fetch::{Fetcher, Incoming, Polled};
 use crate::kafka::registry::Registry;
 use anyhow::{Context as _, bail};
 use rollcall_audit::RawRecord;
-use rollcall_codec::{DecodeError, Message, SchemaCache, wire};
+use rollcall_codec::{DecodeError, Message};
 use rollcall_domain::Timestamp;
 use rollcall_domain::observation::SourceOffset;
-use rollcall_stages::SchemaLookup;
+use rollcall_stages::Reader;
 use rollcall_stages::layout::{self, TopicLayout};
 use std::time::Duration;
 
@@ -19,16 +19,18 @@ const POLL: Duration = Duration::from_millis(100);
 /// So many polls without anything are taken for a broker that is away.
 const SILENT_POLLS: u32 = 300;
 
-/// Values of one kind, whose writers' schemas come from the registry.
+/// Values of one topic, whose writers' schemas come from the registry.
 pub(super) struct Decoding<'a, M: Message> {
-    schemas: SchemaCache<M>,
+    topic: TopicLayout,
+    reader: Reader<M>,
     registry: &'a Registry,
 }
 
 impl<'a, M: Message> Decoding<'a, M> {
-    pub(super) fn new(registry: &'a Registry) -> Self {
+    pub(super) fn new(registry: &'a Registry, topic: TopicLayout) -> Self {
         Self {
-            schemas: SchemaCache::default(),
+            topic,
+            reader: Reader::new(),
             registry,
         }
     }
@@ -39,20 +41,11 @@ impl<'a, M: Message> Decoding<'a, M> {
         value: Option<&'v [u8]>,
         header: Option<&[u8]>,
     ) -> anyhow::Result<Result<M::Value<'v>, DecodeError>> {
-        let (schema, datum) = match wire::split(value.unwrap_or_default(), header) {
-            Ok(split) => split,
-            Err(error) => return Ok(Err(error.into())),
-        };
-        if self.schemas.get(schema).is_none() {
-            match self.registry.lookup(schema)? {
-                SchemaLookup::Known(json) => self.schemas.insert(schema, &json),
-                SchemaLookup::Unknown => self.schemas.insert_unknown(schema),
-            };
+        if let Some(schema) = self.reader.needed(value, header) {
+            let lookup = self.registry.lookup(&self.topic, schema)?;
+            self.reader.learn(schema, &lookup);
         }
-        Ok(match self.schemas.get(schema) {
-            Some(entry) => entry.decode(schema, datum),
-            None => Err(DecodeError::UnknownSchema(schema)),
-        })
+        Ok(self.reader.read(value, header))
     }
 }
 

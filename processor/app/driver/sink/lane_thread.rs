@@ -25,7 +25,7 @@ use crate::postgres::{
 use crate::telemetry::health::TaskStatus;
 use crate::telemetry::places::Advance;
 use anyhow::Context as _;
-use rollcall_stages::SchemaLookup;
+use rollcall_stages::layout::TOPICS;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -451,15 +451,8 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
     /// Looks a writer's schema up before its first message; `false` if the place can't go on now.
     fn learn(&mut self, place: Place, incoming: &Incoming<'_>) -> bool {
         if let Some(schema) = self.lane.schema_needed(incoming) {
-            match self.shared.registry.lookup(schema) {
-                Ok(SchemaLookup::Unknown) => {
-                    let why = format!(
-                        "the schema registry does not know schema {schema}, with which offset {} was written: has it lost schemas?",
-                        incoming.offset
-                    );
-                    self.wait(place, &why);
-                    return false;
-                }
+            let layout = &TOPICS[usize::from(place.0.0)];
+            match self.shared.registry.lookup(layout, schema) {
                 Ok(lookup) => self.lane.learn_schema(schema, &lookup),
                 Err(error) => {
                     self.wait(place, &error.to_string());

@@ -257,7 +257,7 @@ impl Redrive<'_> {
     fn machine_id(&mut self, record: &RawRecord) -> Result<Option<Vec<u8>>, RedriveError> {
         let (value, header) = (record.value.as_deref(), record.schema_header());
         while let Some(schema) = self.readers.needed(value, header) {
-            let lookup = self.registry.lookup(schema)?;
+            let lookup = self.registry.lookup(&layout::SNAPSHOTS, schema)?;
             self.readers.learn(schema, &lookup);
         }
         let snapshot = self.readers.read(value, header).ok();

@@ -495,6 +495,10 @@ impl Stage for NormalizeStage {
         self.readers.learn(topic, schema, lookup);
     }
 
+    fn forget_unknown_schemas(&mut self) {
+        self.readers.inputs.forget_unknown();
+    }
+
     fn task_state(&self) -> &TaskState {
         &self.state
     }
