@@ -180,12 +180,14 @@ const TAMPERINGS: &[Tampering] = &[
         expect: &[("faculty_rollups/minute", 1)],
     },
     Tampering {
+        // The last one of its partition, behind which only the stored offset says how far the table reaches.
         what: "a lost rejected record",
         done: &[
-            "CREATE TABLE public.kept AS SELECT * FROM rollcall.rejected_records WHERE whole_record \
-             ORDER BY source_partition, source_offset LIMIT 1",
+            "CREATE TABLE public.kept AS SELECT * FROM rollcall.rejected_records \
+             ORDER BY source_partition, source_offset DESC, line DESC NULLS LAST LIMIT 1",
             "DELETE FROM rollcall.rejected_records AS r USING public.kept AS k \
-             WHERE r.source_partition = k.source_partition AND r.source_offset = k.source_offset",
+             WHERE r.source_partition = k.source_partition AND r.source_offset = k.source_offset \
+                 AND r.line IS NOT DISTINCT FROM k.line",
         ],
         undone: &[
             "INSERT INTO rollcall.rejected_records SELECT * FROM public.kept",

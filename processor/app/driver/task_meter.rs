@@ -259,6 +259,6 @@ fn advance_of(stage: &impl Stage, next_offset: i64, reached_us: Option<i64>) -> 
         // Before 1970: no record was seen yet.
         stage_time_us: (stage_time_us > 0).then_some(stage_time_us),
         state: Some((stage.state_entries(), stage.state_bytes())),
-        books: None,
+        ..Advance::default()
     }
 }

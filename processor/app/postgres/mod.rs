@@ -56,7 +56,7 @@ pub use details::{DetailsBatch, DetailsFlushed, flush_details};
 pub use error::{ErrorClass, PostgresError};
 pub use ledger::LedgerDifference;
 pub use migrate::{migrate, pending_migrations};
-pub use offsets::{FlushError, OffsetAdvance, TopicPartition};
+pub use offsets::{FlushError, OffsetAdvance, TopicPartition, move_offsets};
 pub use partitions::{create_partitions_ahead, summarize_details};
 pub use progress::{StoredProgress, read_progress};
 pub use retention::{RetentionOutcome, RetentionPolicy, enforce_retention};

@@ -33,7 +33,7 @@ pub struct OffsetAdvance<'a> {
     pub epoch: i64,
     /// What `next_offset` is now.
     pub from_offset: i64,
-    /// What it becomes: the offset after the last one that the flush holds.
+    /// What it becomes: the offset after the last one that the flush holds, or behind the markers that follow it.
     pub to_offset: i64,
 }
 
@@ -85,6 +85,18 @@ pub(crate) async fn begin_flush(
     }
     rollback(session).await?;
     Err(FlushError::Fenced { lost })
+}
+
+/// A flush that holds nothing: what is passed has no effects.
+///
+/// # Errors
+/// See [`FlushError`].
+pub async fn move_offsets(
+    session: &mut Session,
+    advances: &[OffsetAdvance<'_>],
+) -> Result<(), FlushError> {
+    begin_flush(session, advances).await?;
+    commit_flush(session).await
 }
 
 /// Moves the offsets of those partitions that are where we left them, and returns these.

@@ -28,6 +28,8 @@ pub const BOOKS: [&str; 4] = [
 pub struct Advance {
     /// Everything below this input offset is committed or stored.
     pub next_offset: i64,
+    /// Nothing waits below this input offset: there are only markers of transactions since `next_offset`, if it is larger.
+    pub passed_offset: i64,
     /// The log's time of the last record below it, or a time before that.
     pub reached_us: Option<i64>,
     /// The stage time.
@@ -63,7 +65,8 @@ pub struct Places(Arc<Mutex<Board>>);
 impl Known {
     fn lag(&self) -> Option<i64> {
         let (_, end) = self.log?;
-        Some((end - self.advance.next_offset).max(0))
+        let passed = self.advance.next_offset.max(self.advance.passed_offset);
+        Some((end - passed).max(0))
     }
 
     fn lag_us(&self, now_us: i64) -> Option<i64> {
@@ -98,6 +101,7 @@ impl Places {
         if let Some(Known { advance, .. }) = self.board().places.get_mut(&place) {
             *advance = Advance {
                 next_offset: advance.next_offset.max(to.next_offset),
+                passed_offset: advance.passed_offset.max(to.passed_offset),
                 reached_us: advance.reached_us.max(to.reached_us),
                 stage_time_us: advance.stage_time_us.max(to.stage_time_us),
                 state: to.state.or(advance.state),
@@ -125,7 +129,7 @@ impl Places {
     pub fn saw_log(&self, place: Place, begin: i64, end: i64, now_us: i64) {
         if let Some(known) = self.board().places.get_mut(&place) {
             known.log = Some((begin, end));
-            if known.advance.next_offset >= end {
+            if known.lag() == Some(0) {
                 known.level_at_us = Some(now_us);
             }
         }
@@ -332,6 +336,27 @@ mod tests {
                 &format!("{LAG} 3"),
                 &format!("{LAG_SECONDS} 30"),
                 &format!("{HEADROOM} 570"),
+            ],
+        );
+    }
+
+    #[test]
+    fn markers_are_no_lag_and_no_headroom() {
+        check(
+            |places| {
+                places.saw_log(PLACE, 4, 11, 130 * SECOND);
+                let advance = Advance {
+                    next_offset: 10,
+                    passed_offset: 11,
+                    ..Advance::default()
+                };
+                places.advance(PLACE, advance);
+            },
+            150,
+            &[
+                &format!("{LAG} 0"),
+                &format!("{LAG_SECONDS} 0"),
+                &format!("{HEADROOM_RECORDS} 6"),
             ],
         );
     }

@@ -1,6 +1,6 @@
-//! How far each lane has come, in raw offsets: the stored offsets name messages, and these say what they came from.
+//! How far each lane has come, in raw offsets: before a stored offset stands a message, which says what it came from.
 
-use super::topics::{Decoding, From, first_record, raw_ends, watermarks};
+use super::topics::{Decoding, Until, last_record, raw_ends, watermarks};
 use crate::driver::Shared;
 use crate::postgres::audit::AuditReader;
 use rollcall_audit::{DetailsReach, Facts, LettersReach, StoredLedger, StoredProgress};
@@ -64,8 +64,8 @@ pub(super) fn gather(
 enum Last {
     /// Nothing is stored.
     None,
-    /// Here it is.
-    At(From),
+    /// It is the last before this.
+    Before(Until),
     /// It is gone.
     Gone,
 }
@@ -81,12 +81,12 @@ fn last_stored(
         None => Last::None,
         Some(next) if *next <= 0 => Last::None,
         Some(next) if *next <= begin => Last::Gone,
-        // A flush ends with a message, and stores the offset after it.
-        Some(next) => Last::At(From {
+        // A flush ends with a message, or behind the marker of its transaction.
+        Some(next) => Last::Before(Until {
             topic,
             partition,
-            offset: next - 1,
-            end,
+            begin,
+            next: *next.min(&end),
         }),
     }
 }
@@ -113,11 +113,10 @@ fn details(
             match last_stored(shared, offsets, (topic, partition), marks) {
                 Last::None => DetailsReach::Nothing,
                 Last::Gone => gone(),
-                Last::At(from) => {
-                    let read = |offset, message: rollcall_domain::SnapshotObservations<'_>| {
-                        (offset == from.offset).then_some(message.source.offset)
-                    };
-                    match first_record(shared, &mut decoding, &from, read)?.flatten() {
+                Last::Before(until) => {
+                    let read =
+                        |message: rollcall_domain::SnapshotObservations<'_>| message.source.offset;
+                    match last_record(shared, &mut decoding, &until, read)? {
                         Some(offset) => DetailsReach::Through(offset),
                         None => gone(),
                     }
@@ -138,19 +137,18 @@ fn letters(shared: &Shared, offsets: &Offsets) -> anyhow::Result<Vec<LettersReac
             match last_stored(shared, offsets, (topic, partition), marks) {
                 Last::None => LettersReach::Nothing,
                 Last::Gone => LettersReach::LastRow,
-                Last::At(from) => {
-                    let read = |offset, letter: rollcall_domain::pipeline::DeadLetter<'_>| {
+                Last::Before(until) => {
+                    let read = |letter: rollcall_domain::pipeline::DeadLetter<'_>| {
                         let line = match letter.rejection {
                             Rejection::Record(_) => None,
                             Rejection::Line(_, line) => Some(line),
                         };
-                        let through = LettersReach::Through {
+                        LettersReach::Through {
                             offset: letter.source.offset,
                             line,
-                        };
-                        (offset == from.offset).then_some(through)
+                        }
                     };
-                    let read = first_record(shared, &mut decoding, &from, read)?.flatten();
+                    let read = last_record(shared, &mut decoding, &until, read)?;
                     read.unwrap_or(LettersReach::LastRow)
                 }
             },
@@ -166,16 +164,17 @@ fn published(shared: &Shared, offsets: &Offsets) -> anyhow::Result<Vec<StoredPro
         let topic = updates_topic(set);
         let mut decoding = Decoding::<messages::RollupUpdate>::new(&shared.registry, topic);
         for (partition, marks) in (0..).zip(watermarks(shared, topic, shared.partitions.rollups)?) {
-            let Last::At(from) = last_stored(shared, offsets, (topic, partition), marks) else {
+            let Last::Before(until) = last_stored(shared, offsets, (topic, partition), marks)
+            else {
                 continue;
             };
-            let read = |offset, update: RollupUpdate<'_>| -> Option<Progress> {
+            let read = |update: RollupUpdate<'_>| -> Option<Progress> {
                 match update {
-                    RollupUpdate::Progress(progress) if offset == from.offset => Some(progress),
-                    _ => None,
+                    RollupUpdate::Progress(progress) => Some(progress),
+                    RollupUpdate::Value { .. } => None,
                 }
             };
-            if let Some(progress) = first_record(shared, &mut decoding, &from, read)?.flatten() {
+            if let Some(progress) = last_record(shared, &mut decoding, &until, read)?.flatten() {
                 published.push(StoredProgress {
                     grouping_set: set,
                     partition,

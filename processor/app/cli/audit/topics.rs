@@ -72,7 +72,7 @@ pub(super) fn watermarks(
         .collect()
 }
 
-/// Reads the raw topic, partition by partition.
+/// Reads the raw topic, or another one, partition by partition.
 pub(super) struct RawReader {
     fetcher: Fetcher,
     topic: String,
@@ -138,6 +138,48 @@ impl RawReader {
             if silent >= SILENT_POLLS {
                 bail!("Kafka has given nothing for {:?}", POLL * SILENT_POLLS);
             }
+        }
+    }
+}
+
+/// How far back the last record before an offset is looked for first; each further look goes back so many times as far.
+const LOOK_BACK: i64 = 4;
+
+/// A partition up to an offset.
+pub(super) struct Until {
+    pub(super) topic: TopicLayout,
+    pub(super) partition: i32,
+    pub(super) begin: i64,
+    /// The offset that comes next.
+    pub(super) next: i64,
+}
+
+/// Reads the last record before an offset, and decodes it with `read`; `None`: it is gone, or can't be read.
+pub(super) fn last_record<M: Message, T>(
+    shared: &Shared,
+    decoding: &mut Decoding<'_, M>,
+    until: &Until,
+    mut read: impl FnMut(M::Value<'_>) -> T,
+) -> anyhow::Result<Option<T>> {
+    let topic = shared.kafka.topic(until.topic.name);
+    let reader = RawReader {
+        fetcher: Fetcher::new(&shared.kafka, "audit")?,
+        topic,
+    };
+    let mut back = LOOK_BACK;
+    loop {
+        let from = until.begin.max(until.next - back);
+        let mut last = None;
+        reader.each(until.partition, from, until.next, |incoming, _| {
+            let decoded = decoding.decode(incoming.value, incoming.schema_header)?;
+            last = Some(decoded.ok().map(&mut read));
+            Ok(())
+        })?;
+        match last {
+            Some(last) => return Ok(last),
+            None if from <= until.begin => return Ok(None),
+            // Markers of transactions, and transactions that were aborted.
+            None => back = back.saturating_mul(LOOK_BACK),
         }
     }
 }

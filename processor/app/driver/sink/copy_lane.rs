@@ -248,8 +248,8 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
         self.messages == 0
     }
 
-    fn is_idle(&self) -> bool {
-        self.messages == 0
+    fn holds(&self, (_, partition): Place) -> bool {
+        self.held.contains_key(&partition)
     }
 
     fn is_full(&self) -> bool {

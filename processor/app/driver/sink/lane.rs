@@ -33,8 +33,8 @@ pub(super) trait Lane<'f> {
     fn take(&mut self, topic: TopicIndex, message: Fetched<'f>);
     /// Whether there is anything to flush.
     fn is_empty(&self) -> bool;
-    /// Whether it holds nothing at all, not even the beginning of what a later flush stores.
-    fn is_idle(&self) -> bool;
+    /// Whether it holds anything of a place, be it the beginning of what a later flush stores.
+    fn holds(&self, place: Place) -> bool;
     /// Whether it must be flushed before more is taken.
     fn is_full(&self) -> bool;
     /// Forgets what it holds of a place.

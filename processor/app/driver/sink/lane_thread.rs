@@ -8,6 +8,9 @@
 //!
 //! A member that is fenced or waits goes on serving the group; it claims again after a backoff, and only what is
 //! still its own.
+//!
+//! A transaction ends with a marker, which no message follows on a quiet day. What is stored is brought behind it too,
+//! now and then: else retention would seem to have overtaken us once it takes messages and marker together.
 
 use super::super::backoff::Backoff;
 use super::super::control::{Control, Signal};
@@ -19,8 +22,8 @@ use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Fetcher, Incoming, Polled};
 use crate::kafka::membership::{Membership, Place as GroupPlace, Rebalance};
 use crate::postgres::{
-    ClaimRequest, FlushError, PostgresError, PostgresSettings, SinkConnection, claim,
-    pending_migrations, release,
+    ClaimRequest, FlushError, OffsetAdvance, PostgresError, PostgresSettings, SinkConnection,
+    claim, move_offsets, pending_migrations, release,
 };
 use crate::telemetry::health::TaskStatus;
 use crate::telemetry::places::Advance;
@@ -37,6 +40,11 @@ const POLL: Duration = Duration::from_millis(50);
 const MESSAGES_PER_STEP: usize = 1_000;
 /// How often telemetry is told how far we have come while nothing is flushed.
 const MEASURE_US: i64 = 1_000_000;
+/// How often what is stored is brought behind markers that nothing has followed.
+const PASS_MARKERS_US: i64 = 60_000_000;
+/// How long the client may take to forget where it was before a claim, and how often it is asked.
+const FORGET: Duration = Duration::from_secs(1);
+const FORGET_POLL: Duration = Duration::from_millis(1);
 /// How often the group is told how far we have come.
 const REPORT_US: i64 = 5_000_000;
 
@@ -57,6 +65,7 @@ pub(super) struct LaneThread<'f, 'a, L> {
     flushed_at_us: i64,
     reported_at_us: i64,
     measured_at_us: i64,
+    passed_markers_at_us: i64,
     meter: LaneMeter,
     /// Whether the group has said anything since we came, or were thrown out.
     joined: bool,
@@ -100,6 +109,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             flushed_at_us: 0,
             reported_at_us: 0,
             measured_at_us: 0,
+            passed_markers_at_us: elapsed_us(),
             meter: LaneMeter::new(&shared.telemetry, L::NAME),
             joined: false,
         })
@@ -130,6 +140,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             self.fetch()?;
             self.flush_if_due();
         }
+        self.pass_markers_if_due();
         self.measure();
         self.report();
         Ok(())
@@ -178,6 +189,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
     fn give_up(&mut self, places: &[Place], lost: bool) {
         if !lost && places.iter().any(|place| self.places.get(*place).is_some()) {
             self.flush();
+            self.pass_markers();
         }
         for &place in places {
             if let (false, Some(claimed)) = (lost, self.places.get(place).copied()) {
@@ -208,18 +220,31 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             return;
         }
         self.measured_at_us = now_us;
-        if !self.lane.is_idle() {
-            return;
-        }
-        for ((topic, partition), claimed) in self.places.claims() {
-            let position = self.fetcher.position(self.places.name(topic), partition);
-            let place = (self.lane.label(topic), partition);
+        for (place, stored, position) in self.behind_markers() {
             let advance = Advance {
-                next_offset: position.unwrap_or_default().max(claimed.stored),
+                next_offset: stored,
+                passed_offset: position,
                 ..Advance::default()
             };
+            let place = (self.lane.label(place.0), place.1);
             self.shared.telemetry.places.advance(place, advance);
         }
+    }
+
+    /// The places of which nothing is held, with what is stored and how far the client has read.
+    fn behind_markers(&mut self) -> Vec<(Place, i64, i64)> {
+        let claims = self.places.claims().map(|(place, _)| place);
+        let idle: Vec<Place> = claims.filter(|place| !self.lane.holds(*place)).collect();
+        for place in &idle {
+            let position = self.position(*place).unwrap_or_default();
+            self.places.passed(*place, position);
+        }
+        idle.into_iter()
+            .filter_map(|place| {
+                let claimed = self.places.get(place)?;
+                Some((place, claimed.stored, claimed.position))
+            })
+            .collect()
     }
 
     /// Tells the group how far we have come, for lag displays.
@@ -305,10 +330,31 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
         if due.is_empty() {
             return Ok(());
         }
-        for place in due {
+        for &place in &due {
             self.claim(place);
         }
-        self.assign()
+        self.assign()?;
+        self.await_forgotten(&due);
+        Ok(())
+    }
+
+    fn position(&self, (topic, partition): Place) -> Option<i64> {
+        self.fetcher.position(self.places.name(topic), partition)
+    }
+
+    /// Waits until the client knows no position of these places: one from before the claim lies behind messages that we
+    /// have dropped. Nothing is polled meanwhile, so what it says later is of what was read since.
+    fn await_forgotten(&mut self, claimed: &[Place]) {
+        let deadline_us = elapsed_us() + FORGET.as_micros() as i64;
+        for &place in claimed {
+            while self.places.get(place).is_some() && self.position(place).is_some() {
+                if elapsed_us() >= deadline_us {
+                    self.wait(place, "the Kafka client clings to a position from before");
+                    break;
+                }
+                std::thread::sleep(FORGET_POLL);
+            }
+        }
     }
 
     fn claim(&mut self, place: Place) {
@@ -522,7 +568,47 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
         self.flushed_at_us = elapsed_us();
         match outcome {
             Ok(flushed) => self.note(&flushed, self.flushed_at_us - begun_us),
-            Err(FlushError::Fenced { lost }) => {
+            Err(error) => self.flush_failed(error),
+        }
+    }
+
+    fn pass_markers_if_due(&mut self) {
+        if elapsed_us() - self.passed_markers_at_us >= PASS_MARKERS_US {
+            self.pass_markers();
+        }
+    }
+
+    /// Brings what is stored behind the markers that follow it, where nothing is held.
+    fn pass_markers(&mut self) {
+        self.passed_markers_at_us = elapsed_us();
+        let behind: Vec<(Place, i64)> = self
+            .behind_markers()
+            .into_iter()
+            .filter_map(|(place, stored, position)| {
+                (stored < position).then_some((place, position))
+            })
+            .collect();
+        let Some(connection) = self.connection.as_mut().filter(|_| !behind.is_empty()) else {
+            return;
+        };
+        let advances: Vec<OffsetAdvance<'_>> = behind
+            .iter()
+            .filter_map(|(place, position)| self.places.advance(*place, *position))
+            .collect();
+        let moved = move_offsets(connection.session(), &advances);
+        match self.runtime.block_on(moved) {
+            Ok(()) => {
+                for (place, position) in behind {
+                    self.places.stored(place, position);
+                }
+            }
+            Err(error) => self.flush_failed(error),
+        }
+    }
+
+    fn flush_failed(&mut self, error: FlushError) {
+        match error {
+            FlushError::Fenced { lost } => {
                 self.meter.flush_failed(FlushOutcome::Fenced);
                 let wait_us = self.backoff.next_us();
                 for lost in lost {
@@ -547,14 +633,14 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
                     tracing::warn!(error = format!("{error:#}"), "fetching what is not ours");
                 }
             }
-            Err(FlushError::Unknown(error)) => {
+            FlushError::Unknown(error) => {
                 self.meter.flush_failed(FlushOutcome::Unknown);
                 self.connection_failed(&format!(
                     "whether a flush is stored is unknown, the next claim will tell: {}",
                     describe(&error)
                 ));
             }
-            Err(FlushError::Failed(error)) => {
+            FlushError::Failed(error) => {
                 self.meter.flush_failed(FlushOutcome::Failed);
                 if !error.is_retriable() {
                     tracing::error!(

@@ -23,7 +23,7 @@ pub(super) struct Claimed {
     pub(super) epoch: i64,
     /// Everything below is stored.
     pub(super) stored: i64,
-    /// The offset that is to be read next; what lies between is buffered.
+    /// The offset that is to be read next; what lies between is buffered, or the marker of a transaction.
     pub(super) position: i64,
 }
 
@@ -143,6 +143,13 @@ impl Places {
         }
     }
 
+    /// Everything below was read, and nothing of the place is buffered: what lies between are markers of transactions.
+    pub(super) fn passed(&mut self, place: Place, position: i64) {
+        if let Some(PlaceState::Claimed(claimed)) = self.states.get_mut(&place) {
+            claimed.position = claimed.position.max(position);
+        }
+    }
+
     /// All claimed places.
     pub(super) fn claims(&self) -> impl Iterator<Item = (Place, &Claimed)> {
         self.states.iter().filter_map(|(place, state)| match state {
@@ -202,6 +209,20 @@ mod tests {
         assert_eq!(
             places.get(PLACE).map(|c| (c.stored, c.position)),
             Some((105, 105))
+        );
+    }
+
+    #[test]
+    fn markers_are_passed_and_never_read_again() {
+        let mut places = claimed();
+        places.taken(PLACE, 104);
+        places.stored(PLACE, 105);
+        places.passed(PLACE, 107);
+        // What the client says may be old.
+        places.passed(PLACE, 103);
+        assert_eq!(
+            places.get(PLACE).map(|c| (c.stored, c.position)),
+            Some((105, 107))
         );
     }
 

@@ -117,12 +117,9 @@ impl<'f> Lane<'f> for RollupsLane {
         self.pending.iter().all(|(_, pending)| pending.is_empty())
     }
 
-    fn is_idle(&self) -> bool {
-        let holds_nothing =
-            |pending: &PendingRollups| pending.is_empty() && pending.open_messages() == 0;
-        self.pending
-            .iter()
-            .all(|(_, pending)| holds_nothing(pending))
+    fn holds(&self, place: Place) -> bool {
+        let counted = self.messages.get(&place);
+        counted.is_some_and(|(open, whole)| open + whole > 0)
     }
 
     fn is_full(&self) -> bool {
