@@ -51,7 +51,7 @@ fn empty(services: &Services, topics: &[(TopicLayout, i32)]) {
     block_on(admin(services).delete_records(&taken, &AdminOptions::new())).expect("it is taken");
 }
 
-/// The brokers forget the groups' offsets, and retention takes everything that was stored, markers of transactions too.
+/// The brokers forget the groups' offsets, and retention takes all that SINK has stored, markers of transactions too.
 #[test]
 fn a_quiet_week_changes_nothing() {
     let services = Services::start();
@@ -97,7 +97,6 @@ fn a_quiet_week_changes_nothing() {
         &[
             (layout::OBSERVATIONS, SNAPSHOT_PARTITIONS),
             (layout::DEAD_LETTERS, SNAPSHOT_PARTITIONS),
-            (layout::PARTIALS, ROLLUP_PARTITIONS),
             (layout::UPDATES_USER, ROLLUP_PARTITIONS),
             (layout::UPDATES_FACULTY, ROLLUP_PARTITIONS),
             (layout::UPDATES_APPLICATION, ROLLUP_PARTITIONS),
@@ -170,6 +169,11 @@ fn another_shape_and_another_deployment_are_refused() {
         &["--deployment", "other"],
         "a changed deployment or partition count needs a new deployment beside the old one",
     );
-    // Neither has written anything.
+    let demo = services.command(&["demo", "--seconds", "1"]).output();
+    let demo = demo.expect("the binary runs");
+    let said = String::from_utf8_lossy(&demo.stderr);
+    let expect = "this database belongs to the deployment test, and this is demo";
+    assert!(!demo.status.success() && said.contains(expect), "{said}");
+    // None has written anything.
     finish(&services, &crowd, &mut tables, services.run(ALL));
 }

@@ -4,7 +4,8 @@ use super::settings::Settings;
 use crate::driver::Shared;
 use crate::kafka::admin::{Admin, AdminError, TopicOptions};
 use crate::postgres::{
-    PostgresError, PostgresSettings, Session, create_partitions_ahead, migrate, pending_migrations,
+    PostgresError, PostgresSettings, Session, check_deployment, create_partitions_ahead, migrate,
+    pending_migrations,
 };
 use rollcall_domain::Timestamp;
 use rollcall_stages::layout::Partitions;
@@ -55,6 +56,10 @@ pub(super) fn prepare(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    // First, so that a mistaken address makes nothing.
+    if let Some(database) = database {
+        runtime.block_on(refuse_another(database, &shared.kafka.deployment))?;
+    }
     let topics = runtime.block_on(async {
         let admin = Admin::new(&shared.kafka)?;
         let made = admin.create_topics(options).await?;
@@ -66,6 +71,17 @@ pub(super) fn prepare(
         .map(|database| runtime.block_on(prepare_database(database)))
         .transpose()?;
     Ok(Made { topics, migrations })
+}
+
+/// Refuses a database of another deployment.
+async fn refuse_another(
+    settings: &PostgresSettings,
+    deployment: &str,
+) -> Result<(), PostgresError> {
+    let mut session = Session::connect(settings).await?;
+    check_deployment(&mut session, deployment, "prepare the database").await?;
+    session.close().await;
+    Ok(())
 }
 
 /// Applies what is missing, and makes partitions for today and the next time. How many migrations were applied.

@@ -1,7 +1,7 @@
 //! Claiming a topic partition: from then on, whoever had it before is fenced.
 //!
 //! Invariants: an epoch is given out once; before a claim is committed, the backend of the owner before is gone, so
-//! that nothing which it has sent can still take effect and none of its locks is held; a partition belongs to one
+//! that nothing which it has sent can still take effect and none of its locks is held; a database belongs to one
 //! deployment for ever.
 
 use super::connect::Session;
@@ -17,6 +17,9 @@ const TERMINATION_POLL: Duration = Duration::from_millis(10);
 /// How often claims of others may come between.
 const ATTEMPTS_MAX: usize = 20;
 const DOING: &str = "claim a partition";
+/// Held while a partition is claimed for the first time, so that two deployments don't come in side by side.
+const FIRST_CLAIM_LOCK: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended('rollcall.first_claim', 0))";
 
 /// What is claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +60,7 @@ type Owner = (i64, String, Option<i32>, Option<Time>);
 /// Claims a partition for this connection, ending the connection that had it before.
 ///
 /// # Errors
-/// Fatal where the partition belongs to another deployment, or where the user may not end the connection before
+/// Fatal where the database belongs to another deployment, or where the user may not end the connection before
 /// (all SINKs of a database need the same user). After any error the connection is to be thrown away.
 pub async fn claim(
     session: &mut Session,
@@ -143,10 +146,60 @@ async fn read_owner(
     .doing(DOING)
 }
 
+/// Refuses a database that another deployment has claimed anything of: rows of rollups don't say whose they are. A
+/// database that is not migrated yet belongs to nobody.
+///
+/// # Errors
+/// Fatal if it belongs to another one, or as the database fails.
+pub async fn check_deployment(
+    session: &mut Session,
+    deployment: &str,
+    doing: &str,
+) -> Result<(), PostgresError> {
+    let known: bool = sqlx::query_scalar("SELECT to_regclass('rollcall.sink_offsets') IS NOT NULL")
+        .fetch_one(&mut session.connection)
+        .await
+        .doing(doing)?;
+    if !known {
+        return Ok(());
+    }
+    let other: Option<String> = sqlx::query_scalar(
+        "SELECT deployment FROM rollcall.sink_offsets WHERE deployment <> $1 LIMIT 1",
+    )
+    .bind(deployment)
+    .fetch_optional(&mut session.connection)
+    .await
+    .doing(doing)?;
+    other.map_or(Ok(()), |other| {
+        Err(belongs_to_another(&other, deployment, doing))
+    })
+}
+
+fn belongs_to_another(other: &str, deployment: &str, doing: &str) -> PostgresError {
+    PostgresError::own(
+        ErrorClass::Fatal,
+        doing,
+        format!(
+            "this database belongs to the deployment {other}, and this is {deployment}; each deployment needs a database of its own"
+        ),
+    )
+}
+
 async fn insert_claim(
     session: &mut Session,
     request: &ClaimRequest<'_>,
 ) -> Result<Option<Claim>, PostgresError> {
+    begin(session).await?;
+    // Should we freeze with the lock, the server lets others go on.
+    sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = '10s'")
+        .execute(&mut session.connection)
+        .await
+        .doing(DOING)?;
+    sqlx::raw_sql(FIRST_CLAIM_LOCK)
+        .execute(&mut session.connection)
+        .await
+        .doing(DOING)?;
+    check_deployment(session, request.deployment, &doing(request)).await?;
     let row: Option<(i64, i64)> = sqlx::query_as(
         "INSERT INTO rollcall.sink_offsets \
              (topic, partition, epoch, next_offset, deployment, backend_pid, backend_start) \
@@ -161,6 +214,7 @@ async fn insert_claim(
     .fetch_optional(&mut session.connection)
     .await
     .doing(DOING)?;
+    commit(session).await?;
     Ok(row.map(|(epoch, next_offset)| Claim { epoch, next_offset }))
 }
 
@@ -171,14 +225,8 @@ async fn take_over(
     (epoch, deployment, pid, start): &Owner,
 ) -> Result<Option<Claim>, PostgresError> {
     if deployment != request.deployment {
-        return Err(PostgresError::own(
-            ErrorClass::Fatal,
-            doing(request),
-            format!(
-                "this database belongs to the deployment {deployment}, and this is {}",
-                request.deployment
-            ),
-        ));
+        let doing = doing(request);
+        return Err(belongs_to_another(deployment, request.deployment, &doing));
     }
     if let (Some(pid), Some(start)) = (*pid, *start) {
         end_backend(session, request, pid, start).await?;

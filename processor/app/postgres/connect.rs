@@ -7,8 +7,8 @@
 use super::details::SnapshotNumbers;
 use super::dimensions::Dimensions;
 use super::error::{Doing, PostgresError};
-use super::nodelay::set_nodelay;
 use super::partitions::KnownPartitions;
+use super::sockets::set_options;
 use rollcall_domain::GroupingSet;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
@@ -88,7 +88,7 @@ impl Session {
             options.get_database().unwrap_or(options.get_username()),
         );
         let mut connection = options.connect().await.doing(&doing)?;
-        set_nodelay(options.get_port());
+        set_options(options.get_port());
         let synchronous_commit = match settings.synchronous_commit {
             SynchronousCommit::On => "on",
             SynchronousCommit::Off => "off",

@@ -30,7 +30,6 @@ pub mod error;
 pub mod ledger;
 mod machines;
 pub mod migrate;
-mod nodelay;
 pub mod offsets;
 pub mod overview;
 pub mod partitions;
@@ -40,13 +39,14 @@ pub mod redriven;
 pub mod retention;
 mod rollup_rows;
 pub mod rollups;
+mod sockets;
 #[cfg(test)]
 mod tests;
 pub mod text;
 mod totals;
 mod types;
 
-pub use claim::{Claim, ClaimRequest, StoredOffset, claim, read_offset, release};
+pub use claim::{Claim, ClaimRequest, StoredOffset, check_deployment, claim, read_offset, release};
 pub use connect::{PostgresSettings, Session, SinkConnection, SynchronousCommit};
 pub use dead_letters::{
     DeadLetterBatch, DeadLettersFlushed, RejectedRecord, RejectedRecordsQuery, flush_dead_letters,

@@ -11,6 +11,8 @@ use uuid::Uuid;
 pub const NAME_BYTES_MAX: usize = 512;
 /// Of longer names, so many bytes are kept before the digest.
 const NAME_BYTES_KEPT: usize = 400;
+/// What stands before a digest.
+const DIGEST_MARK: &str = "…#";
 
 /// 0001-01-01T00:00:00Z.
 const EARLIEST_US: i64 = -62_135_596_800_000_000;
@@ -18,18 +20,22 @@ const EARLIEST_US: i64 = -62_135_596_800_000_000;
 const LATEST_US: i64 = 253_402_300_799_999_999;
 
 const _: () = assert!(3 * NAME_BYTES_MAX + 64 < 2_704);
-const _: () = assert!(NAME_BYTES_KEPT + "…#".len() + 36 <= NAME_BYTES_MAX);
+const _: () = assert!(NAME_BYTES_KEPT + DIGEST_MARK.len() + 36 <= NAME_BYTES_MAX);
 
 /// A name (of a user, faculty, application or machine) as tables hold it: itself, or, where it is longer than
-/// [`NAME_BYTES_MAX`] or holds NUL, its beginning, `…#` and a digest (UUIDv5) of the whole.
+/// [`NAME_BYTES_MAX`] or holds NUL, its beginning, `…#` and a digest (UUIDv5) of the whole. So is a name that itself holds
+/// `…#`, lest it be what another one becomes.
 #[must_use]
 pub fn stored_name(name: &str) -> Cow<'_, str> {
-    if name.len() <= NAME_BYTES_MAX && !name.as_bytes().contains(&0) {
+    if name.len() <= NAME_BYTES_MAX && !name.as_bytes().contains(&0) && !name.contains(DIGEST_MARK)
+    {
         return Cow::Borrowed(name);
     }
     let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-    let kept = name.floor_char_boundary(NAME_BYTES_KEPT);
-    Cow::Owned(format!("{}…#{digest}", stored_text(&name[..kept])))
+    // Cut as it is stored: a replacement character is longer than NUL.
+    let text = stored_text(name);
+    let kept = &text[..text.floor_char_boundary(NAME_BYTES_KEPT)];
+    Cow::Owned(format!("{kept}{DIGEST_MARK}{digest}"))
 }
 
 /// Free text as tables hold it: NUL becomes the replacement character.
@@ -63,7 +69,12 @@ mod tests {
         check(&"é".repeat(NAME_BYTES_MAX / 2), true);
         check(&"é".repeat(NAME_BYTES_MAX / 2 + 1), false);
         check("a\0b", false);
+        check(&"\0".repeat(NAME_BYTES_MAX), false);
         assert_ne!(stored_name("a\0b"), stored_name("a\u{FFFD}b"));
+        // What another name becomes is no name that is kept.
+        check(&stored_name("a\0b"), false);
+        check(&stored_name(&"x".repeat(NAME_BYTES_MAX + 1)), false);
+        check("…", true);
         let long = "x".repeat(NAME_BYTES_MAX);
         assert_ne!(
             stored_name(&format!("{long}1")),

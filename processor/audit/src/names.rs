@@ -20,17 +20,18 @@ pub(crate) fn text(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A name, which stands in an index.
+/// A name, which stands in an index. What looks like a cut name is treated as one.
 pub(crate) fn name(name: &str) -> Cow<'_, str> {
-    if name.len() <= NAME_BYTES_MAX && !name.contains('\0') {
+    if name.len() <= NAME_BYTES_MAX && !name.contains('\0') && !name.contains("…#") {
         return Cow::Borrowed(name);
     }
-    let mut end = NAME_BYTES_KEPT.min(name.len());
-    while !name.is_char_boundary(end) {
+    let stored = text(name);
+    let mut end = NAME_BYTES_KEPT.min(stored.len());
+    while !stored.is_char_boundary(end) {
         end -= 1;
     }
     let digest = Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes());
-    Cow::Owned(format!("{}…#{digest}", text(&name[..end])))
+    Cow::Owned(format!("{}…#{digest}", &stored[..end]))
 }
 
 /// An optional text.
@@ -41,4 +42,25 @@ pub(crate) fn optional(value: Option<&str>) -> Option<Cow<'_, str>> {
 /// A time, within the calendar.
 pub(crate) fn time(time: Timestamp) -> Timestamp {
     Timestamp::from_micros(time.as_micros().clamp(CALENDAR_US.0, CALENDAR_US.1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_what_another_one_becomes() {
+        let check = |given: &str, kept: bool| {
+            let stored = name(given);
+            assert_eq!(stored == given, kept, "{given}");
+            assert!(stored.len() <= NAME_BYTES_MAX && !stored.contains('\0'));
+            stored.into_owned()
+        };
+        check("ada…", true);
+        for long in ["x".repeat(NAME_BYTES_MAX + 1), "\0".repeat(NAME_BYTES_MAX)] {
+            let cut = check(&long, false);
+            assert!(cut.contains("…#"));
+            check(&cut, false);
+        }
+    }
 }

@@ -125,18 +125,25 @@ async fn another_deployment_is_refused() {
     let database = TestDatabase::create().await;
     let mut sink = database.sink().await;
     claimed(&mut sink, TOPIC, 0).await;
-    let request = ClaimRequest {
-        deployment: "other",
-        topic: TOPIC,
-        partition: 0,
-        initial_offset: 0,
-    };
-    let error = claim(sink.session(), &request).await.unwrap_err();
-    assert_eq!(error.class, ErrorClass::Fatal);
-    assert_eq!(
-        error.to_string(),
-        "can't claim process-observations/0: this database belongs to the deployment test, and this is other"
-    );
+    // The same partition, another one, and one of other topics.
+    for (topic, partition) in [(TOPIC, 0), (TOPIC, 1), ("demo-process-observations", 0)] {
+        let mut other = database.sink().await;
+        let request = ClaimRequest {
+            deployment: "other",
+            topic,
+            partition,
+            initial_offset: 0,
+        };
+        let error = claim(other.session(), &request).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Fatal);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "can't claim {topic}/{partition}: this database belongs to the deployment test, and this is other; \
+                 each deployment needs a database of its own"
+            )
+        );
+    }
     database.drop_it().await;
 }
 
