@@ -4,7 +4,8 @@ use super::client::KafkaSettings;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rollcall_stages::layout::{Partitions, TOPICS, TopicLayout};
+use rollcall_stages::layout::{self, Partitions, TOPICS, TopicLayout};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// The largest message of our topics.
@@ -55,16 +56,27 @@ pub enum AdminError {
         /// What settings say.
         expected: i32,
     },
-    /// A topic's timestamps are the producers'.
-    #[error(
-        "topic {topic} has message.timestamp.type={found}, but only LogAppendTime is accepted: times must be the \
-         broker's; change the topic's configuration"
-    )]
-    TimestampType {
+    /// One of a topic's settings would lose or hold up records.
+    #[error("topic {topic} has {setting}={found}, but {why}; change the topic's configuration")]
+    Setting {
         /// The topic.
         topic: String,
-        /// What it has.
+        /// The setting.
+        setting: &'static str,
+        /// What it is.
         found: String,
+        /// What it must be, and why.
+        why: &'static str,
+    },
+    /// A topic's settings are not for us to see.
+    #[error(
+        "the settings of topic {topic} can't be read: {code}; let this user describe the configuration of topics"
+    )]
+    Hidden {
+        /// The topic.
+        topic: String,
+        /// Kafka's code.
+        code: RDKafkaErrorCode,
     },
 }
 
@@ -148,7 +160,7 @@ impl<'a> Admin<'a> {
         Ok(made)
     }
 
-    /// Checks that every topic is there with the right number of partitions, and the times the broker's.
+    /// Checks that every topic is there with the right number of partitions, and with settings that lose no record.
     ///
     /// # Errors
     /// What is wrong.
@@ -179,11 +191,16 @@ impl<'a> Admin<'a> {
                 });
             }
         }
-        for topic in TOPICS.iter().filter(|topic| topic.log_append_time) {
-            self.check_timestamps(&self.settings.topic(topic.name))
-                .await?;
-        }
-        Ok(())
+        let names: Vec<String> = TOPICS
+            .iter()
+            .map(|topic| self.settings.topic(topic.name))
+            .collect();
+        let configs = self.configs(&names).await?;
+        TOPICS
+            .iter()
+            .zip(names)
+            .zip(&configs)
+            .try_for_each(|((topic, name), config)| check_config(topic, name, config))
     }
 
     /// For how long a topic keeps records, in milliseconds; `None` is for ever.
@@ -195,32 +212,93 @@ impl<'a> Admin<'a> {
         Ok(kept.parse().ok().filter(|kept| *kept >= 0))
     }
 
-    async fn check_timestamps(&self, topic: &str) -> Result<(), AdminError> {
-        let found = self.setting(topic, "message.timestamp.type").await?;
-        if found == "LogAppendTime" {
-            Ok(())
-        } else {
-            Err(AdminError::TimestampType {
-                topic: topic.to_owned(),
-                found,
-            })
-        }
-    }
-
     /// One of a topic's settings; empty where there is none of this name.
     async fn setting(&self, topic: &str, name: &str) -> Result<String, AdminError> {
+        let mut configs = self.configs(&[topic.to_owned()]).await?;
+        let config = configs.pop().unwrap_or_default();
+        Ok(config.get(name).cloned().unwrap_or_default())
+    }
+
+    /// The settings of topics, in their order.
+    async fn configs(&self, topics: &[String]) -> Result<Vec<Config>, AdminError> {
         let request = AdminOptions::new().request_timeout(Some(TIMEOUT));
-        let specifier = [ResourceSpecifier::Topic(topic)];
-        let configs = self
+        let specifiers: Vec<_> = topics
+            .iter()
+            .map(|topic| ResourceSpecifier::Topic(topic))
+            .collect();
+        let answers = self
             .client
-            .describe_configs(&specifier, &request)
+            .describe_configs(&specifiers, &request)
             .await
             .map_err(|e| away(self.settings, e))?;
-        let entries = configs.into_iter().flatten();
-        let mut entries = entries.flat_map(|resource| resource.entries);
-        let found = entries.find(|entry| entry.name == name);
-        Ok(found.and_then(|entry| entry.value).unwrap_or_default())
+        let mut configs: Vec<Config> = Vec::new();
+        for (answer, topic) in answers.into_iter().zip(topics) {
+            let topic = topic.clone();
+            let entries = match answer {
+                Ok(resource) => resource.entries.into_iter(),
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                    return Err(AdminError::Missing { topic });
+                }
+                Err(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                    return Err(AdminError::Hidden { topic, code });
+                }
+                Err(code) => return Err(away(self.settings, KafkaError::AdminOp(code))),
+            };
+            configs.push(
+                entries
+                    .filter_map(|entry| Some((entry.name, entry.value?)))
+                    .collect(),
+            );
+        }
+        Ok(configs)
     }
+}
+
+/// A topic's settings.
+type Config = HashMap<String, String>;
+
+/// Refuses settings that would lose records, or hold them up for ever.
+fn check_config(topic: &TopicLayout, name: String, config: &Config) -> Result<(), AdminError> {
+    let found = |setting| config.get(setting).map_or("", String::as_str);
+    let mut checks = Vec::new();
+    if topic.log_append_time {
+        let good = found("message.timestamp.type") == "LogAppendTime";
+        let why = "only LogAppendTime is accepted: times must be the broker's";
+        checks.push(("message.timestamp.type", good, why));
+    }
+    let mut policies = found("cleanup.policy").split(',').map(str::trim);
+    checks.push(match topic.compacted {
+        true => (
+            "cleanup.policy",
+            policies.all(|policy| policy == "compact"),
+            "only compact is accepted: the latest value of each key is needed, however old it is",
+        ),
+        false => (
+            "cleanup.policy",
+            policies.all(|policy| policy != "compact"),
+            "compact is not accepted: every record counts, not only the latest of each key",
+        ),
+    });
+    if written_by_us(topic) {
+        let bytes = found("max.message.bytes").parse::<usize>();
+        let good = bytes.is_ok_and(|bytes| bytes >= MAX_MESSAGE_BYTES);
+        let why = "rollcall's transactions there need 4194304 or more";
+        checks.push(("max.message.bytes", good, why));
+    }
+    match checks.into_iter().find(|(_, good, _)| !good) {
+        None => Ok(()),
+        Some((setting, _, why)) => Err(AdminError::Setting {
+            found: found(setting).to_owned(),
+            topic: name,
+            setting,
+            why,
+        }),
+    }
+}
+
+/// Whether stages write it. What others write into is as large as they need.
+fn written_by_us(topic: &TopicLayout) -> bool {
+    ![layout::SNAPSHOTS.index, layout::DIRECTORY_USERS.index].contains(&topic.index)
 }
 
 fn away(settings: &KafkaSettings, source: KafkaError) -> AdminError {
@@ -244,7 +322,7 @@ fn topic_config(topic: &TopicLayout, options: &TopicOptions) -> Vec<(&'static st
         config.push(("max.compaction.lag.ms", "3600000".to_owned()));
         config.push(("delete.retention.ms", "86400000".to_owned()));
     } else {
-        let raw = topic.index == rollcall_stages::layout::SNAPSHOTS.index;
+        let raw = topic.index == layout::SNAPSHOTS.index;
         let retention = if raw {
             options.raw_retention
         } else {
@@ -254,4 +332,82 @@ fn topic_config(topic: &TopicLayout, options: &TopicOptions) -> Vec<(&'static st
         config.push(("retention.ms", retention.as_millis().to_string()));
     }
     config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use layout::{DIRECTORY_USERS, OBSERVATIONS, PARTIALS, SNAPSHOTS, STATE_ROLLUP};
+
+    fn options() -> TopicOptions {
+        TopicOptions {
+            partitions: Partitions {
+                snapshots: 1,
+                rollups: 1,
+            },
+            replication: 1,
+            raw_retention: TIMEOUT,
+            derived_retention: TIMEOUT,
+        }
+    }
+
+    /// What is said of a topic as bootstrap makes it, with one setting changed.
+    #[track_caller]
+    fn check(topic: TopicLayout, setting: &str, value: &str, expect: &str) {
+        let made = topic_config(&topic, &options());
+        let mut config: Config = made
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        config.insert(setting.to_owned(), value.to_owned());
+        let said = check_config(&topic, topic.name.to_owned(), &config);
+        let said = said.err().map(|error| error.to_string());
+        assert_eq!(said.unwrap_or_default(), expect);
+    }
+
+    #[test]
+    fn what_bootstrap_makes_is_right() {
+        for topic in TOPICS {
+            check(*topic, "retention.ms", "1", "");
+        }
+    }
+
+    #[test]
+    fn times_must_be_the_broker_s() {
+        let expect = "topic process-snapshots has message.timestamp.type=CreateTime, but only LogAppendTime is accepted: \
+                      times must be the broker's; change the topic's configuration";
+        check(SNAPSHOTS, "message.timestamp.type", "CreateTime", expect);
+        check(OBSERVATIONS, "message.timestamp.type", "CreateTime", "");
+    }
+
+    #[test]
+    fn messages_must_fit() {
+        let expect = "topic rollup-partials has max.message.bytes=1048588, but rollcall's transactions there need 4194304 \
+                      or more; change the topic's configuration";
+        assert_eq!(MAX_MESSAGE_BYTES, 4_194_304);
+        check(PARTIALS, "max.message.bytes", "1048588", expect);
+        check(PARTIALS, "max.message.bytes", "4194304", "");
+        // What others write is as large as they need.
+        check(SNAPSHOTS, "max.message.bytes", "1048588", "");
+        check(DIRECTORY_USERS, "max.message.bytes", "1048588", "");
+    }
+
+    #[test]
+    fn nothing_needed_is_cleaned_up() {
+        for policy in ["delete", "compact,delete"] {
+            let expect = format!(
+                "topic state-rollup has cleanup.policy={policy}, but only compact is accepted: the latest value of each \
+                 key is needed, however old it is; change the topic's configuration"
+            );
+            check(STATE_ROLLUP, "cleanup.policy", policy, &expect);
+        }
+        for policy in ["compact", "delete,compact"] {
+            let expect = format!(
+                "topic process-observations has cleanup.policy={policy}, but compact is not accepted: every record \
+                 counts, not only the latest of each key; change the topic's configuration"
+            );
+            check(OBSERVATIONS, "cleanup.policy", policy, &expect);
+        }
+        check(OBSERVATIONS, "cleanup.policy", "", "");
+    }
 }
