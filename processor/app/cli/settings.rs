@@ -3,6 +3,7 @@
 use crate::driver::{ClockRules, Shared};
 use crate::kafka::KafkaSettings;
 use crate::kafka::admin::TopicOptions;
+use crate::kafka::client::{canonical, instead_of};
 use crate::kafka::registry::Registry;
 use crate::postgres::PostgresSettings;
 use crate::telemetry::Telemetry;
@@ -105,17 +106,6 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
 }
 
-/// Properties that are ours to set: exactly-once rests on them.
-const OWNED: [&str; 7] = [
-    "transactional.id",
-    "group.id",
-    "enable.auto.commit",
-    "enable.idempotence",
-    "isolation.level",
-    "auto.offset.reset",
-    "partition.assignment.strategy",
-];
-
 /// More upstreams than this a ROLLUP task can't follow.
 const PARTITIONS_MAX: i32 = rollcall_engine::limits::MAX_UPSTREAMS as i32;
 
@@ -216,13 +206,10 @@ impl Settings {
                 let (key, value) = property
                     .split_once('=')
                     .ok_or_else(|| wrong("KEY=VALUE".to_owned()))?;
-                if OWNED.contains(&key) {
-                    return Err(wrong(format!(
-                        "any property but those that rollcall sets itself: {}",
-                        OWNED.join(", ")
-                    )));
+                match instead_of(key) {
+                    Some(allowed) => Err(wrong(allowed)),
+                    None => Ok((canonical(key).to_owned(), value.to_owned())),
                 }
-                Ok((key.to_owned(), value.to_owned()))
             })
             .collect()
     }
@@ -368,12 +355,29 @@ mod tests {
 
     #[test]
     fn what_exactly_once_rests_on_can_not_be_set() {
-        let settings = Only::parse_from([
-            "test",
-            "--kafka-property",
-            "isolation.level=read_uncommitted",
-        ])
-        .settings;
-        assert!(settings.kafka().is_err());
+        for property in [
+            "isolation.level",
+            "acks",
+            "request.required.acks",
+            "message.max.bytes",
+        ] {
+            let property = format!("{property}=1");
+            let settings = Only::parse_from(["test", "--kafka-property", &property]).settings;
+            let error = settings.kafka().expect_err("ours to set").to_string();
+            assert!(error.contains("exactly-once"), "{property}: {error}");
+        }
+        check(
+            &["--kafka-property", "session.timeout.ms=5000"],
+            "setting kafka-property = \"session.timeout.ms=5000\" is wrong; allowed is the setting \
+             session-timeout-seconds in its stead",
+        );
+    }
+
+    #[test]
+    fn a_property_is_known_by_one_name() {
+        let settings =
+            Only::parse_from(["test", "--kafka-property", "queue.buffering.max.ms=7"]).settings;
+        let properties = settings.kafka().expect("good").properties;
+        assert_eq!(properties.get("linger.ms").map(String::as_str), Some("7"));
     }
 }

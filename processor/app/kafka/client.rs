@@ -50,6 +50,14 @@ impl KafkaSettings {
         }
     }
 
+    /// Sets the user's properties once more, over what a client has set for itself. What a client's work rests on is no
+    /// property that a user can set; all else is tuning.
+    pub(super) fn tune(&self, config: &mut ClientConfig) {
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+    }
+
     /// A configuration with what all clients share; `role` shows in the broker's logs.
     #[must_use]
     pub fn client(&self, role: &str) -> ClientConfig {
@@ -61,11 +69,96 @@ impl KafkaSettings {
             .set("reconnect.backoff.max.ms", "2000")
             // The default lists every broker's disconnect; the driver says the same once, in words.
             .set("log.connection.close", "false");
-        for (key, value) in &self.properties {
-            config.set(key, value);
-        }
+        self.tune(&mut config);
         config
     }
+}
+
+#[cfg(test)]
+impl KafkaSettings {
+    /// Settings for these brokers.
+    pub(crate) fn of_tests(brokers: &str) -> Self {
+        Self {
+            brokers: brokers.to_owned(),
+            properties: BTreeMap::new(),
+            topic_prefix: String::new(),
+            deployment: "test".to_owned(),
+            session_timeout: Duration::from_secs(6),
+            transaction_timeout: Duration::from_secs(6),
+        }
+    }
+
+    /// Sets a property as a user does.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.properties.insert(key.to_owned(), value.to_owned());
+    }
+}
+
+/// Properties that are ours to set: exactly-once, or a setting of our own, rests on them. With each, the setting that is
+/// there in its stead.
+const OWNED: [(&str, Option<&str>); 22] = [
+    ("acks", None),
+    ("auto.offset.reset", None),
+    ("bootstrap.servers", Some("kafka.brokers")),
+    ("delivery.report.only.error", None),
+    ("enable.auto.commit", None),
+    ("enable.auto.offset.store", None),
+    ("enable.idempotence", None),
+    ("enable.partition.eof", None),
+    ("group.id", Some("deployment")),
+    ("group.instance.id", None),
+    ("group.protocol", None),
+    ("heartbeat.interval.ms", Some("session-timeout-seconds")),
+    ("isolation.level", None),
+    ("max.poll.interval.ms", None),
+    ("message.max.bytes", None),
+    ("message.send.max.retries", None),
+    ("message.timeout.ms", None),
+    ("partition.assignment.strategy", None),
+    ("partitioner", None),
+    ("session.timeout.ms", Some("session-timeout-seconds")),
+    (
+        "transaction.timeout.ms",
+        Some("transaction-timeout-seconds"),
+    ),
+    ("transactional.id", Some("deployment")),
+];
+
+/// Other names of properties that we set: were both set, chance would say which holds.
+const ALIASES: [(&str, &str); 8] = [
+    ("auto.commit.enable", "enable.auto.commit"),
+    ("compression.codec", "compression.type"),
+    ("delivery.timeout.ms", "message.timeout.ms"),
+    ("max.partition.fetch.bytes", "fetch.message.max.bytes"),
+    ("metadata.broker.list", "bootstrap.servers"),
+    ("queue.buffering.max.ms", "linger.ms"),
+    ("request.required.acks", "acks"),
+    ("retries", "message.send.max.retries"),
+];
+
+/// The name under which we set a property.
+#[must_use]
+pub fn canonical(property: &str) -> &str {
+    let known = ALIASES.iter().find(|(alias, _)| *alias == property);
+    known.map_or(property, |(_, name)| name)
+}
+
+/// What is allowed instead of a property that is ours to set; `None`: it is the user's.
+#[must_use]
+pub fn instead_of(property: &str) -> Option<String> {
+    let (_, setting) = OWNED
+        .iter()
+        .find(|(owned, _)| *owned == canonical(property))?;
+    Some(match setting {
+        Some(setting) => format!("the setting {setting} in its stead"),
+        None => {
+            let names: Vec<&str> = OWNED.iter().map(|(owned, _)| *owned).collect();
+            format!(
+                "any property but those on which exactly-once or rollcall's own settings rest: {}",
+                names.join(", ")
+            )
+        }
+    })
 }
 
 /// What is to be done about an error.

@@ -4,7 +4,7 @@ use super::client::KafkaSettings;
 use rdkafka::consumer::{BaseConsumer, Consumer, DefaultConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use rollcall_codec::wire::VALUE_SCHEMA_ID_HEADER;
 use std::time::Duration;
 
@@ -49,20 +49,8 @@ impl Fetcher {
     /// # Errors
     /// If a client property is wrong.
     pub fn new(settings: &KafkaSettings, role: &str) -> Result<Self, KafkaError> {
-        let mut config = settings.client(role);
-        config
-            // librdkafka wants a group even where none is joined.
-            .set("group.id", settings.group("unjoined"))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("auto.offset.reset", "error")
-            .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", "false")
-            .set("fetch.wait.max.ms", "100")
-            .set("fetch.message.max.bytes", "4194304")
-            .set("queued.max.messages.kbytes", "32768");
         Ok(Self {
-            consumer: config.create()?,
+            consumer: config(settings, role).create()?,
         })
     }
 
@@ -172,5 +160,38 @@ impl<'a> Incoming<'a> {
             value: message.payload(),
             schema_header: message.headers().and_then(header),
         }
+    }
+}
+
+fn config(settings: &KafkaSettings, role: &str) -> ClientConfig {
+    let mut config = settings.client(role);
+    config
+        // librdkafka wants a group even where none is joined.
+        .set("group.id", settings.group("unjoined"))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "error")
+        .set("isolation.level", "read_committed")
+        .set("enable.partition.eof", "false")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.message.max.bytes", "4194304")
+        .set("queued.max.messages.kbytes", "32768");
+    settings.tune(&mut config);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tuning_is_the_user_s() {
+        let mut settings = KafkaSettings::of_tests("");
+        settings.set("fetch.message.max.bytes", "9000000");
+        settings.set("queued.max.messages.kbytes", "1000");
+        let tuned = config(&settings, "test");
+        assert_eq!(tuned.get("fetch.message.max.bytes"), Some("9000000"));
+        assert_eq!(tuned.get("queued.max.messages.kbytes"), Some("1000"));
+        assert_eq!(tuned.get("fetch.wait.max.ms"), Some("100"));
     }
 }

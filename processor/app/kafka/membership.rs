@@ -104,6 +104,7 @@ impl Membership {
             .set("auto.offset.reset", "latest")
             .set("queued.max.messages.kbytes", "1024")
             .set("fetch.message.max.bytes", "65536");
+        settings.tune(&mut config);
         let consumer: BaseConsumer<Recorder> = config.create_with_context(Recorder::default())?;
         consumer.subscribe(topics)?;
         Ok(Self { consumer })

@@ -6,11 +6,11 @@
 
 use super::client::KafkaSettings;
 use super::fetch::Header;
-use rdkafka::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message, OwnedHeaders, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientConfig, ClientContext};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -108,22 +108,8 @@ impl Sender {
         role: &str,
         context: Deliveries,
     ) -> Result<Self, KafkaError> {
-        let mut config = settings.client(role);
-        config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("compression.type", "lz4")
-            .set("linger.ms", "20")
-            // The hash of Java's clients, so that a machine keeps to one partition whoever sends.
-            .set("partitioner", "murmur2_random")
-            // For ever: a snapshot is not lost because the broker was away for some minutes.
-            .set("message.timeout.ms", "0")
-            .set(
-                "message.max.bytes",
-                super::admin::MAX_MESSAGE_BYTES.to_string(),
-            );
         Ok(Self {
-            producer: BaseProducer::from_config_and_context(&config, context)?,
+            producer: BaseProducer::from_config_and_context(&config(settings, role), context)?,
         })
     }
 
@@ -241,6 +227,13 @@ impl Sender {
         Ok(self.counts())
     }
 
+    /// Why this producer sends nothing more, if that is so: a new one must take its place.
+    #[must_use]
+    pub fn fatal(&self) -> Option<String> {
+        let (_, said) = self.producer.client().fatal_error()?;
+        Some(said)
+    }
+
     /// Whether the brokers know a topic.
     ///
     /// # Errors
@@ -252,5 +245,42 @@ impl Sender {
             found.name() == topic && found.error().is_none()
         };
         Ok(metadata.topics().iter().any(known))
+    }
+}
+
+fn config(settings: &KafkaSettings, role: &str) -> ClientConfig {
+    let mut config = settings.client(role);
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.type", "lz4")
+        .set("linger.ms", "20")
+        // The hash of Java's clients, so that a machine keeps to one partition whoever sends.
+        .set("partitioner", "murmur2_random")
+        // For ever: a snapshot is not lost because the broker was away for some minutes.
+        .set("message.timeout.ms", "0")
+        .set(
+            "message.max.bytes",
+            super::admin::MAX_MESSAGE_BYTES.to_string(),
+        );
+    settings.tune(&mut config);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tuning_is_the_user_s() {
+        let mut settings = KafkaSettings::of_tests("");
+        let ours = config(&settings, "test");
+        assert_eq!(ours.get("linger.ms"), Some("20"));
+        assert_eq!(ours.get("acks"), Some("all"));
+        settings.set("linger.ms", "7");
+        settings.set("compression.type", "zstd");
+        let tuned = config(&settings, "test");
+        assert_eq!(tuned.get("linger.ms"), Some("7"));
+        assert_eq!(tuned.get("compression.type"), Some("zstd"));
     }
 }

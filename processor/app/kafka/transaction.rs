@@ -102,6 +102,7 @@ impl TransactionalProducer {
             )
             .set("queue.buffering.max.messages", "1000000")
             .set("queue.buffering.max.kbytes", "262144");
+        settings.tune(&mut config);
         let context = AppendTimes {
             topic: observed_topic.to_owned(),
             earliest_ms: AtomicI64::new(i64::MAX),
