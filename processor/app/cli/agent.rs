@@ -88,13 +88,18 @@ pub(crate) fn agent(arguments: &AgentArgs) -> anyhow::Result<()> {
     signals.shutdown_background();
     let summary = summary?;
     println!("{}", text(&summary));
-    let missing = summary.failed + summary.waiting;
+    let missing = missing(&summary);
     anyhow::ensure!(
         missing == 0,
         "{missing} of {} snapshots were not acknowledged by Kafka",
         summary.taken
     );
     Ok(())
+}
+
+/// Snapshots that were taken and did not arrive.
+fn missing(summary: &AgentSummary) -> u64 {
+    summary.failed + summary.waiting + summary.dropped
 }
 
 fn text(summary: &AgentSummary) -> String {
@@ -114,4 +119,23 @@ fn text(summary: &AgentSummary) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_was_taken_and_did_not_arrive_is_missing() {
+        let summary = AgentSummary {
+            taken: 115,
+            delivered: 4,
+            failed: 1,
+            waiting: 10,
+            dropped: 100,
+            missed: 1_000,
+            ..AgentSummary::default()
+        };
+        assert_eq!(missing(&summary), 111);
+    }
 }

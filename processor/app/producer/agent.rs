@@ -2,7 +2,8 @@
 //!
 //! Snapshots are taken whether Kafka is there or not (only before it was ever found can looking for it hold one up, by
 //! some seconds). One is on its way at a time, so that the oldest can be dropped when too many wait; how many were is
-//! counted and logged.
+//! counted and logged. A producer that can't go on is replaced, and what was on its way is sent again: should it have
+//! arrived, its id tells that it is the same.
 
 use super::fleet::now;
 use super::link::{self, ProducerError};
@@ -131,6 +132,7 @@ struct Agent<'a> {
     /// There once topics and schemas were found.
     encoder: Option<Encoder>,
     backoff: Backoff,
+    /// Before this, neither is Kafka looked for nor anything sent.
     next_attempt_us: i64,
     outbox: Outbox<Snapshot<'static>>,
     stall: StallWatch,
@@ -211,12 +213,21 @@ impl Agent<'_> {
         }
         self.hand_over();
         self.sender.poll(STEP);
+        let fatal = self.sender.fatal();
         for delivery in self.sender.take_reports() {
             match delivery.place {
-                Ok(_) => self.summary.delivered += 1,
+                Ok(_) => {
+                    self.summary.delivered += 1;
+                    self.backoff.reset();
+                }
+                // Refused with the producer, not for itself.
+                Err(_) if fatal.is_some() => continue,
                 Err(_) => self.summary.failed += 1,
             }
             self.outbox.settled();
+        }
+        if let Some(said) = fatal {
+            self.replace_sender(&said);
         }
         let (delivered, failed) = self.sender.counts();
         let on_its_way = self.sender.in_flight();
@@ -241,7 +252,22 @@ impl Agent<'_> {
         }
     }
 
+    fn replace_sender(&mut self, said: &str) {
+        tracing::warn!("the producer can't go on ({said}); another takes its place");
+        match link::sender(self.kafka, "agent") {
+            Ok(sender) => {
+                self.sender = sender;
+                self.outbox.put_back();
+            }
+            Err(error) => tracing::warn!(%error, "no other producer can be made; trying again"),
+        }
+        self.next_attempt_us = elapsed_us() + self.backoff.next_us();
+    }
+
     fn hand_over(&mut self) {
+        if elapsed_us() < self.next_attempt_us {
+            return;
+        }
         let Some(encoder) = &mut self.encoder else {
             return;
         };
@@ -261,6 +287,7 @@ impl Agent<'_> {
         match taken {
             Ok(true) => {}
             Ok(false) => self.outbox.put_back(),
+            Err(_) if self.sender.fatal().is_some() => self.outbox.put_back(),
             Err(detail) => {
                 tracing::warn!(bytes = value.len(), "a snapshot is refused: {detail}");
                 self.summary.failed += 1;
@@ -288,5 +315,30 @@ impl Agent<'_> {
     /// A plan of so many snapshots is not done before they are sent; only a signal ends the waiting.
     fn is_asked_to(&self, control: &Control) -> bool {
         self.plan.count.is_some() && control.signal() == Signal::Run
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kafka::fake_brokers::FakeBrokers;
+    use crate::kafka::fake_registry::FakeRegistry;
+
+    #[test]
+    fn a_producer_that_can_not_go_on_is_replaced_and_no_snapshot_lost() {
+        let brokers = FakeBrokers::start(layout::SNAPSHOTS.name);
+        brokers.refuse_next_producer();
+        let registry = FakeRegistry::start(|_, _| (200, r#"{"id":7}"#.to_owned()));
+        let plan = AgentPlan {
+            interval: Duration::from_millis(50),
+            count: Some(3),
+            machine_id: Some("m1".to_owned()),
+            ..AgentPlan::default()
+        };
+        let kafka = KafkaSettings::of_tests(&brokers.address());
+        let (client, control) = (registry.client(), Control::new());
+        let summary = run_agent(&kafka, &client, &plan, &control, &mut |_| {}).expect("a summary");
+        let counts = (summary.delivered, summary.failed, summary.waiting);
+        assert_eq!(counts, (3, 0, 0));
     }
 }
