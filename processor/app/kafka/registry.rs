@@ -2,13 +2,17 @@
 //!
 //! Calls block and must run on worker threads. A registry that can't be reached, answers oddly, or has lost our schemas,
 //! is an error to wait for; only a sound one that says that it has no such schema makes the schema of a raw snapshot
-//! unknown. The calls are made here, not by a client library, since those don't tell statuses and error codes apart.
+//! unknown. `schema_registry_converter` registers; looking up is done here, since the library does not tell statuses and
+//! error codes apart.
 
 use reqwest::StatusCode;
 use reqwest::blocking::{Client, RequestBuilder};
 use rollcall_codec::{RecordType, SchemaIds, SchemaRef, schemas::value_subject};
 use rollcall_stages::SchemaLookup;
 use rollcall_stages::layout::{self, TopicLayout};
+use schema_registry_converter::blocking::schema_registry::{SrSettings, post_schema};
+use schema_registry_converter::error::SRCError;
+use schema_registry_converter::schema_registry_common::{SchemaType, SuppliedSchema};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -88,6 +92,7 @@ pub enum RegistryError {
 pub struct Registry {
     url: String,
     prefix: String,
+    settings: SrSettings,
     http: Client,
     login: Option<(String, String)>,
 }
@@ -103,15 +108,23 @@ impl Registry {
         topic_prefix: &str,
     ) -> Result<Self, RegistryError> {
         let url = url.trim_end_matches('/').to_owned();
+        let away = |detail: String| RegistryError::Away {
+            url: url.clone(),
+            detail,
+        };
+        let mut builder = SrSettings::new_builder(url.clone());
+        builder.set_timeout(TIMEOUT);
+        if let Some((username, password)) = &login {
+            builder.set_basic_authorization(username, Some(password));
+        }
+        let settings = builder.build().map_err(|error| away(error.to_string()))?;
         let http = Client::builder()
             .timeout(TIMEOUT)
             .build()
-            .map_err(|error| RegistryError::Away {
-                url: url.clone(),
-                detail: chain(&error),
-            })?;
+            .map_err(|error| away(chain(&error)))?;
         Ok(Self {
             prefix: topic_prefix.to_owned(),
+            settings,
             http,
             login,
             url,
@@ -125,14 +138,38 @@ impl Registry {
     pub fn register_all(&self) -> Result<(), RegistryError> {
         for (topic, record) in SUBJECTS {
             let subject = self.subject(&topic);
-            let schema = json!({ "schema": record.schema_json() });
-            let versions = self.post(&format!("subjects/{subject}/versions"), &schema);
-            self.accepted(versions, &subject)?;
+            let supplied = SuppliedSchema::new(
+                Some(record.full_name().to_owned()),
+                SchemaType::Avro,
+                record.schema_json().to_owned(),
+            );
+            post_schema(&self.settings, subject.clone(), supplied)
+                .map_err(|error| self.not_registered(&subject, &error))?;
             let level = json!({ "compatibility": "BACKWARD_TRANSITIVE" });
             let config = self.http.put(format!("{}/config/{subject}", self.url));
             self.accepted(with_body(config, &level), &subject)?;
         }
         Ok(())
+    }
+
+    /// Why a schema could not be registered. The library has the status in its text only; a test watches over that.
+    fn not_registered(&self, subject: &str, error: &SRCError) -> RegistryError {
+        let detail = match &error.cause {
+            Some(cause) => format!("{} ({cause})", error.error),
+            None => error.error.clone(),
+        };
+        // Incompatible, or invalid.
+        let refused = ["status 409", "status 422"]
+            .iter()
+            .any(|status| detail.contains(status));
+        match refused {
+            false => self.away(detail),
+            true => RegistryError::Refused {
+                url: self.url.clone(),
+                subject: subject.to_owned(),
+                detail,
+            },
+        }
     }
 
     fn accepted(&self, request: RequestBuilder, subject: &str) -> Result<(), RegistryError> {

@@ -134,12 +134,18 @@ fn bootstrap_tells_a_refused_schema_from_a_registry_in_trouble() {
     };
     check(
         409,
-        "refused the schema for process-snapshots-value: HTTP 409",
+        "refused the schema for process-snapshots-value: HTTP request to schema registry failed with status 409",
     );
     check(
         422,
-        "refused the schema for process-snapshots-value: HTTP 422",
+        "refused the schema for process-snapshots-value: HTTP request to schema registry failed with status 422",
     );
-    check(500, "does not answer as it should: HTTP 500");
-    check(401, "does not answer as it should: HTTP 401");
+    check(
+        500,
+        "does not answer as it should: HTTP request to schema registry failed with status 500",
+    );
+    check(
+        401,
+        "does not answer as it should: HTTP request to schema registry failed with status 401",
+    );
 }
