@@ -28,6 +28,36 @@ pub struct LedgerDifference {
     pub lines_rejected_missing: i64,
 }
 
+/// What a partition's books lack; `None` where nothing was stored yet.
+///
+/// # Errors
+/// If the database fails.
+pub async fn read_books(
+    session: &mut Session,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<LedgerDifference>, PostgresError> {
+    let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(
+        "SELECT snapshots_unaccounted, snapshots_missing, lines_missing, lines_rejected_missing \
+         FROM rollcall.ledger WHERE topic = $1 AND partition = $2",
+    )
+    .bind(topic)
+    .bind(partition)
+    .fetch_optional(&mut session.connection)
+    .await
+    .doing("read the ledger")?;
+    Ok(row.map(
+        |(unaccounted, missing, lines, lines_rejected)| LedgerDifference {
+            topic: topic.to_owned(),
+            partition,
+            snapshots_unaccounted: unaccounted,
+            snapshots_missing: missing,
+            lines_missing: lines,
+            lines_rejected_missing: lines_rejected,
+        },
+    ))
+}
+
 /// One side of the books.
 #[derive(Default)]
 struct Sum {

@@ -54,7 +54,7 @@ pub use dead_letters::{
 };
 pub use details::{DetailsBatch, DetailsFlushed, flush_details};
 pub use error::{ErrorClass, PostgresError};
-pub use ledger::LedgerDifference;
+pub use ledger::{LedgerDifference, read_books};
 pub use migrate::{migrate, pending_migrations};
 pub use offsets::{FlushError, OffsetAdvance, TopicPartition, move_offsets};
 pub use partitions::{create_partitions_ahead, summarize_details};

@@ -3,6 +3,7 @@
 //! What they hold stays in the consumer's memory until it is flushed; it is decoded in place then.
 
 use super::lane::{Flushed, Lane, report_unreadable};
+use super::lane_meter::books_of;
 use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Incoming};
 use crate::postgres::{
@@ -94,14 +95,7 @@ fn books(flushed: &Flushed, partition: i32) -> [i64; 4] {
         .differences
         .iter()
         .find(|d| d.partition == partition);
-    difference.map_or([0; 4], |d| {
-        [
-            d.snapshots_unaccounted,
-            d.snapshots_missing,
-            d.lines_missing,
-            d.lines_rejected_missing,
-        ]
-    })
+    difference.map_or([0; 4], books_of)
 }
 
 /// Dead letters.

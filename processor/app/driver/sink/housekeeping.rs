@@ -10,6 +10,7 @@ use crate::postgres::{
     PostgresSettings, Session, create_partitions_ahead, enforce_retention, summarize_details,
 };
 use rollcall_domain::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 const STEP: Duration = Duration::from_millis(100);
@@ -17,6 +18,8 @@ const STEP: Duration = Duration::from_millis(100);
 const CONNECT: Duration = Duration::from_secs(5);
 const SUMMARIZE_US: i64 = 60_000_000;
 const RETAIN_US: i64 = 3_600_000_000;
+/// Errors that are remembered, lest they be told twice.
+const TROUBLES_MAX: usize = 16;
 
 /// Keeps house until `stop` says otherwise.
 pub(super) fn keep_house(config: &SinkConfig, stop: &Control) {
@@ -35,6 +38,7 @@ pub(super) fn keep_house(config: &SinkConfig, stop: &Control) {
         ..config.postgres.clone()
     };
     let (mut summarize_at_us, mut retain_at_us) = (0, 0);
+    let mut troubles = Troubles::default();
     while stop.signal() == Signal::Run {
         std::thread::sleep(STEP);
         let now_us = elapsed_us();
@@ -44,12 +48,41 @@ pub(super) fn keep_house(config: &SinkConfig, stop: &Control) {
         summarize_at_us = now_us + SUMMARIZE_US;
         let retain = now_us >= retain_at_us;
         match runtime.block_on(tidy(&settings, config, retain)) {
-            Ok(()) if retain => retain_at_us = now_us + RETAIN_US,
-            Ok(()) => {}
+            Ok(()) => {
+                troubles.are_over();
+                if retain {
+                    retain_at_us = now_us + RETAIN_US;
+                }
+            }
             Err(error) => {
-                tracing::debug!(error = format!("{error:#}"), "housekeeping comes later");
+                let error = format!("{error:#}");
+                if troubles.is_new(&error) {
+                    tracing::warn!(
+                        error,
+                        "housekeeping fails: old partitions may stay; it is tried again every minute"
+                    );
+                }
             }
         }
+    }
+}
+
+/// Errors that were told since the last success.
+#[derive(Default)]
+struct Troubles(BTreeSet<String>);
+
+impl Troubles {
+    /// Whether an error was not told yet.
+    fn is_new(&mut self, error: &str) -> bool {
+        if self.0.len() >= TROUBLES_MAX {
+            self.0.clear();
+        }
+        self.0.insert(error.to_owned())
+    }
+
+    /// It works again.
+    fn are_over(&mut self) {
+        self.0.clear();
     }
 }
 
@@ -78,4 +111,24 @@ async fn tidy(
 /// The shell's clock: partitions ahead of time are a convenience, flushes make what they need themselves.
 fn now() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_once_until_it_works_again() {
+        let mut troubles = Troubles::default();
+        let mut told = |error: &str| troubles.is_new(error);
+        assert_eq!(
+            ["a", "b", "a", "b"].map(&mut told),
+            [true, true, false, false]
+        );
+        troubles.are_over();
+        assert_eq!(
+            ["a", "a"].map(|error| troubles.is_new(error)),
+            [true, false]
+        );
+    }
 }

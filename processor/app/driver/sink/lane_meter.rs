@@ -3,6 +3,7 @@
 //! Invariant: counters move by what PostgreSQL has said it stored.
 
 use super::lane::Flushed;
+use crate::postgres::LedgerDifference;
 use crate::telemetry::places::Place;
 use crate::telemetry::{Telemetry, wall_clock_us};
 use rollcall_engine::record::TopicIndex;
@@ -16,6 +17,16 @@ pub(super) enum FlushOutcome {
     Failed,
     /// The next claim will tell.
     Unknown,
+}
+
+/// What books lack, as telemetry has it.
+pub(super) fn books_of(lack: &LedgerDifference) -> [i64; 4] {
+    [
+        lack.snapshots_unaccounted,
+        lack.snapshots_missing,
+        lack.lines_missing,
+        lack.lines_rejected_missing,
+    ]
 }
 
 /// One lane's figures.

@@ -17,13 +17,13 @@ use super::super::control::{Control, Signal};
 use super::super::{Shared, elapsed_us};
 use super::SinkConfig;
 use super::lane::{Flushed, Lane};
-use super::lane_meter::{FlushOutcome, LaneMeter};
+use super::lane_meter::{FlushOutcome, LaneMeter, books_of};
 use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Fetcher, Incoming, Polled};
 use crate::kafka::membership::{Membership, Place as GroupPlace, Rebalance};
 use crate::postgres::{
     ClaimRequest, FlushError, OffsetAdvance, PostgresError, PostgresSettings, SinkConnection,
-    claim, move_offsets, pending_migrations, release,
+    claim, move_offsets, pending_migrations, read_books, release,
 };
 use crate::telemetry::health::TaskStatus;
 use crate::telemetry::places::Advance;
@@ -379,8 +379,14 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
         let Some(connection) = self.connection.as_mut() else {
             return;
         };
-        match self.runtime.block_on(claim(connection.session(), &request)) {
-            Ok(claim) if claim.next_offset < start => self.halt(
+        let session = connection.session();
+        let claimed = self.runtime.block_on(async {
+            let claim = claim(session, &request).await?;
+            // Only details have any. What they lack is told from the first moment, not from the next flush on.
+            Ok::<_, PostgresError>((claim, read_books(session, &topic, place.1).await?))
+        });
+        match claimed {
+            Ok((claim, _)) if claim.next_offset < start => self.halt(
                 place,
                 &format!(
                     "offset {} of {topic}[{}] is no longer in the log, which begins at {start}: retention has overtaken sink, \
@@ -388,10 +394,14 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
                     claim.next_offset, place.1
                 ),
             ),
-            Ok(claim) => {
+            Ok((claim, books)) => {
                 tracing::info!(stage = self.lane.label(place.0), partition = place.1, offset = claim.next_offset, epoch = claim.epoch, "claimed");
                 let label = self.lane.label(place.0);
                 self.shared.telemetry.places.begin((label, place.1), &topic, claim.next_offset);
+                if let Some(books) = books {
+                    let advance = Advance { books: Some(books_of(&books)), ..Advance::default() };
+                    self.shared.telemetry.places.advance((label, place.1), advance);
+                }
                 self.places.claimed(place, claim);
                 self.status(place, TaskStatus::Running);
             }

@@ -121,6 +121,11 @@ async fn a_loss_shows_in_the_books() {
         (difference.snapshots_missing, difference.lines_missing),
         (1, 2)
     );
+    // Whoever claims it next is told, too.
+    let books = read_books(sink.session(), TOPIC, 0).await.unwrap();
+    assert_eq!(books.as_ref(), Some(difference));
+    let others = read_books(sink.session(), TOPIC, 1).await.unwrap();
+    assert_eq!(others, None);
     database.drop_it().await;
 }
 
