@@ -1,10 +1,14 @@
 //! A task that is restored from what it wrote behaves as the one that wrote it.
 
 use crate::harness::{
-    Driven, MINUTE, Normalizer, PARTITIONS, Row, T0, encoder, normalize_config, normalize_stage,
-    normalizer, roller, rollup_config, snapshot,
+    Driven, MINUTE, Normalizer, Outputs, PARTITIONS, Row, T0, encoder, normalize_config,
+    normalize_stage, normalizer, roller, rollup_config, snapshot,
 };
-use rollcall_stages::layout::Partitions;
+use rollcall_domain::Timestamp;
+use rollcall_domain::pipeline::{Partial, RollupPartials};
+use rollcall_domain::{Accumulator, Grain, RollupKey};
+use rollcall_engine::TopicIndex;
+use rollcall_stages::layout::{self, Partitions};
 use rollcall_stages::{RollupStage, StageError};
 
 fn same_after(mut tested: Normalizer, machine: &'static str) {
@@ -148,4 +152,44 @@ fn unreadable_state_names_its_key() {
     let error = rollcall_engine::Processor::restore(&mut driven.stage, topic, b"m1", Some(b"x"))
         .expect_err("it is no state");
     assert!(error.to_string().contains("\"m1\""), "{error}");
+}
+
+/// A restore reads the task's own partitions only: state records belong there, so many of them, and the task state
+/// ends the transaction.
+#[track_caller]
+fn check_state(outputs: &Outputs, topic: TopicIndex, task_partition: i32, expect: usize) {
+    let mut records = outputs.records.clone();
+    let last = records.pop().map(|record| (record.topic, record.partition));
+    assert_eq!(last, Some((layout::TASK_STATE.index, task_partition)));
+    let is_state = |topic: TopicIndex| layout::TOPICS[usize::from(topic.0)].compacted;
+    records.retain(|record| is_state(record.topic));
+    let found: Vec<_> = records.iter().map(|r| (r.topic, r.partition)).collect();
+    assert_eq!(found, vec![(topic, 1); expect]);
+}
+
+#[test]
+fn state_goes_where_the_restore_looks_and_the_task_state_ends_every_transaction() {
+    let mut tested = normalizer();
+    let outputs = tested.take(&snapshot(1, "m", T0, &[(1, "vim", "ada", 1, 1)]));
+    check_state(&outputs, layout::STATE_NORMALIZE.index, 1, 2);
+    check_state(&tested.commit(), layout::STATE_NORMALIZE.index, 1, 0);
+
+    let mut tested = roller();
+    let own = PARTITIONS.snapshots + 1;
+    tested.send(&RollupPartials {
+        source_partition: 0,
+        next_offset: 1,
+        stage_time: Timestamp::from_micros(T0),
+        more: false,
+        partials: vec![Partial {
+            key: RollupKey::User("ada".into()),
+            window: Grain::Minute.window_of(Timestamp::from_micros(T0)),
+            accumulator: Accumulator {
+                snapshots: 1,
+                ..Accumulator::default()
+            },
+        }],
+    });
+    check_state(&tested.commit(), layout::STATE_ROLLUP.index, own, 2);
+    check_state(&tested.commit(), layout::STATE_ROLLUP.index, own, 0);
 }
