@@ -131,6 +131,16 @@ mod tests {
     }
 
     #[test]
+    fn state_is_compacted_and_outputs_are_not() {
+        // State deleted with time would be forgotten; an output that is compacted would lose values before a slow SINK
+        // has read them.
+        let compacted = TOPICS.iter().filter(|topic| topic.compacted);
+        let names: Vec<&str> = compacted.map(|topic| topic.name).collect();
+        let state = ["state-normalize", "state-rollup", "task-state"];
+        assert_eq!(names, [&state[..], &["directory-users"]].concat());
+    }
+
+    #[test]
     fn no_two_tasks_share_a_partition_of_task_state() {
         let partitions = Partitions {
             snapshots: 3,

@@ -279,3 +279,26 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
         Ok(flushed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::postgres::LedgerDifference;
+
+    #[test]
+    fn a_difference_in_the_books_goes_to_its_partition() {
+        let flushed = Flushed {
+            differences: vec![LedgerDifference {
+                topic: "process-observations".to_owned(),
+                partition: 3,
+                snapshots_unaccounted: 1,
+                snapshots_missing: -2,
+                lines_missing: 5,
+                lines_rejected_missing: 7,
+            }],
+            ..Flushed::default()
+        };
+        assert_eq!(books(&flushed, 3), [1, -2, 5, 7]);
+        assert_eq!(books(&flushed, 2), [0; 4]);
+    }
+}

@@ -238,7 +238,7 @@ async fn nothing_in_a_snapshot_makes_a_flush_fail() {
 }
 
 /// A rejected record and a rejected line.
-fn letters() -> [DeadLetter<'static>; 2] {
+pub(super) fn letters() -> [DeadLetter<'static>; 2] {
     let letter = |offset, rejection| DeadLetter {
         rejection,
         detail: "bad\0".into(),

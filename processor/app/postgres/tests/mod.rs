@@ -1,6 +1,7 @@
 //! Against a real server (`server.rs`), where each test makes a database of its own.
 
 mod claims;
+mod commits;
 mod copying;
 mod details;
 mod partitions;

@@ -84,7 +84,7 @@ pub(super) async fn flush(
     flushed
 }
 
-fn pending(rollups: Vec<PendingRollup>, next_offset: i64) -> Flush {
+pub(super) fn pending(rollups: Vec<PendingRollup>, next_offset: i64) -> Flush {
     Flush {
         grouping_set: rollups
             .first()
