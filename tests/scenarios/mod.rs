@@ -2,6 +2,7 @@ mod audit;
 mod crash;
 mod demo;
 mod evolution;
+mod fencing;
 mod operating;
 mod outages;
 mod pipeline;
