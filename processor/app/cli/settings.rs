@@ -91,11 +91,11 @@ pub(crate) struct Settings {
     /// Seconds after which a silent worker counts as dead
     #[arg(long, env = "ROLLCALL_SESSION_TIMEOUT_SECONDS", default_value_t = 10)]
     pub(crate) session_timeout_seconds: u64,
-    /// Seconds after which the broker ends an abandoned transaction
+    /// Seconds after which the broker ends a transaction that nobody claims
     #[arg(
         long,
         env = "ROLLCALL_TRANSACTION_TIMEOUT_SECONDS",
-        default_value_t = 10
+        default_value_t = 60
     )]
     pub(crate) transaction_timeout_seconds: u64,
     /// What to log: error, warn, info, debug, trace, or a tracing filter

@@ -27,6 +27,8 @@ use std::time::Duration;
 
 /// How long one request to a broker may take.
 const REQUEST: Duration = Duration::from_secs(5);
+/// How long a transaction may take to be written and committed, at first. The broker's own timeout is longer.
+const TRANSACTION: Duration = Duration::from_secs(10);
 /// How often the time for a transaction may be doubled, after ones that did not commit.
 const DOUBLINGS_MAX: u32 = 3;
 /// How long a schema counts as unknown before the registry is asked again: a registry's follower may have lagged.
@@ -144,7 +146,7 @@ impl<K: StageKind> TaskThread<K> {
     /// One claim's life. Ends with the task closed, lost or halted, or with an error on the way there.
     fn live(&self, task: &mut Task<K::Stage>, fortune: &mut Fortune) -> anyhow::Result<()> {
         let ids = self.shared.registry.schema_ids()?;
-        let timeout = self.shared.kafka.transaction_timeout * 2_u32.pow(fortune.doublings);
+        let timeout = TRANSACTION * 2_u32.pow(fortune.doublings);
         let clients = self.claim(task, &ids, timeout)?;
         if !self.restore(task, &clients)? {
             return Ok(());

@@ -19,7 +19,7 @@ pub struct KafkaSettings {
     pub deployment: String,
     /// A member that is silent for this long is taken for dead.
     pub session_timeout: Duration,
-    /// A transaction that is open for this long is aborted by the broker.
+    /// A transaction that is open for this long, and that nobody claims, is aborted by the broker.
     pub transaction_timeout: Duration,
 }
 

@@ -76,7 +76,7 @@ pub struct TransactionalProducer {
 
 impl TransactionalProducer {
     /// Claims `transactional_id`: every older transaction of it is ended and every older owner fenced when this
-    /// returns. `observed_topic` is the topic whose append times are wanted; `timeout` is for one transaction.
+    /// returns. `observed_topic` is the topic whose append times are wanted; `timeout` is for writing and committing one transaction.
     ///
     /// # Errors
     /// What the broker or the client said; the caller backs off and tries again.
@@ -87,10 +87,13 @@ impl TransactionalProducer {
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
         let timeout_ms = timeout.as_millis().to_string();
+        // The broker ends what nobody claims; a claim ends it at once. Long, so that a broker that comes back finds
+        // nothing to end before it leads its partitions (decision 0005).
+        let abandoned_ms = settings.transaction_timeout.max(timeout).as_millis();
         let mut config = settings.client(transactional_id);
         config
             .set("transactional.id", transactional_id)
-            .set("transaction.timeout.ms", &timeout_ms)
+            .set("transaction.timeout.ms", abandoned_ms.to_string())
             .set("message.timeout.ms", &timeout_ms)
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
