@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// How long leaving may take.
+const LEAVE: Duration = Duration::from_secs(5);
+
 /// A partition of a topic, by its full name.
 pub type Place = (String, i32);
 
@@ -74,7 +77,8 @@ impl ConsumerContext for Recorder {
 
 /// One member of a group.
 pub struct Membership {
-    consumer: BaseConsumer<Recorder>,
+    /// There until the member leaves.
+    consumer: Option<BaseConsumer<Recorder>>,
 }
 
 impl Membership {
@@ -107,13 +111,21 @@ impl Membership {
         settings.tune(&mut config);
         let consumer: BaseConsumer<Recorder> = config.create_with_context(Recorder::default())?;
         consumer.subscribe(topics)?;
-        Ok(Self { consumer })
+        Ok(Self {
+            consumer: Some(consumer),
+        })
+    }
+
+    fn consumer(&self) -> &BaseConsumer<Recorder> {
+        self.consumer
+            .as_ref()
+            .expect("a member until it is dropped")
     }
 
     /// Serves the group for `timeout` at most; what it said, if anything.
     pub fn poll(&self, timeout: Duration) -> Option<Rebalance> {
         // Records that slip through before the pause are nobody's loss: tasks fetch for themselves.
-        if let Some(Err(error)) = self.consumer.poll(timeout) {
+        if let Some(Err(error)) = self.consumer().poll(timeout) {
             tracing::debug!(%error, "group membership goes on");
         }
         self.said()
@@ -122,7 +134,7 @@ impl Membership {
     /// The next of what the group said.
     fn said(&self) -> Option<Rebalance> {
         let (assigned, places) = self
-            .consumer
+            .consumer()
             .context()
             .said
             .lock()
@@ -133,7 +145,7 @@ impl Membership {
         } else {
             Some(Rebalance::Revoked {
                 places,
-                lost: self.consumer.assignment_lost(),
+                lost: self.consumer().assignment_lost(),
             })
         }
     }
@@ -148,8 +160,8 @@ impl Membership {
                 .iter()
                 .map(|(topic, partition)| (topic.as_str(), *partition, Offset::End)),
         )?;
-        self.consumer.incremental_assign(&list)?;
-        self.consumer.pause(&list)
+        self.consumer().incremental_assign(&list)?;
+        self.consumer().pause(&list)
     }
 
     /// Lets go of what was revoked, once its work is finished or aborted.
@@ -162,7 +174,7 @@ impl Membership {
                 .iter()
                 .map(|(topic, partition)| (topic.as_str(), *partition, Offset::Invalid)),
         )?;
-        self.consumer.incremental_unassign(&list)
+        self.consumer().incremental_unassign(&list)
     }
 
     /// Does what the group said, without any work in between: for what came while leaving.
@@ -183,7 +195,7 @@ impl Membership {
                 (topic.as_str(), *partition, Offset::Offset(*next))
             }));
         if let Ok(list) = list
-            && let Err(error) = self.consumer.commit(&list, CommitMode::Async)
+            && let Err(error) = self.consumer().commit(&list, CommitMode::Async)
         {
             tracing::debug!(%error, "offsets for lag displays were not taken");
         }
@@ -191,14 +203,25 @@ impl Membership {
 }
 
 impl Drop for Membership {
+    /// Leaves, and waits for it a little. With the broker away, closing may wait for ever for what the group asked for
+    /// last; the group then finds out by itself, after the session's timeout.
     fn drop(&mut self) {
-        self.consumer
+        self.consumer()
             .context()
             .leaving
             .store(true, Ordering::Release);
         // What the group said and nobody has acted on; closing then serves the rest through the recorder.
         while let Some(rebalance) = self.said() {
             self.obey(&rebalance);
+        }
+        let consumer = self.consumer.take();
+        let (left, leaving) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(consumer);
+            let _ = left.send(());
+        });
+        if leaving.recv_timeout(LEAVE).is_err() {
+            tracing::warn!("leaving a group takes too long; it will find out by itself");
         }
     }
 }
