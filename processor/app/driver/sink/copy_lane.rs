@@ -11,10 +11,10 @@ use crate::postgres::{
     flush_details,
 };
 use crate::telemetry::places::Advance;
-use rollcall_codec::{IncompatibleSchema, Message, SchemaRef, messages};
+use rollcall_codec::{Message, messages};
 use rollcall_engine::record::TopicIndex;
+use rollcall_stages::Reader;
 use rollcall_stages::layout::{self, TopicLayout};
-use rollcall_stages::{Reader, SchemaLookup};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -203,6 +203,7 @@ impl<'f, K: CopyKind> CopyLane<'f, K> {
 }
 
 impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
+    type Message = K::Message;
     const NAME: &'static str = K::NAME;
 
     fn topics(&self) -> Vec<TopicLayout> {
@@ -217,17 +218,8 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
         self.interval
     }
 
-    fn schema_needed(&self, incoming: &Incoming<'_>) -> Option<SchemaRef> {
-        self.reader.needed(incoming.value, incoming.schema_header)
-    }
-
-    fn learn_schema(&mut self, schema: SchemaRef, lookup: &SchemaLookup) {
-        self.reader.learn(schema, lookup);
-    }
-
-    fn incompatible(&self, incoming: &Incoming<'_>) -> Option<&IncompatibleSchema> {
-        self.reader
-            .incompatible(incoming.value, incoming.schema_header)
+    fn reader(&mut self) -> &mut Reader<Self::Message> {
+        &mut self.reader
     }
 
     fn take(&mut self, _topic: TopicIndex, message: Fetched<'f>) {

@@ -1,17 +1,19 @@
 //! What differs between SINK's lanes: what they hold, when they flush it, and as what.
 
 use super::places::{Place, Places};
-use crate::kafka::fetch::{Fetched, Incoming};
+use crate::kafka::fetch::Fetched;
 use crate::postgres::{FlushError, LedgerDifference, SinkConnection};
 use crate::telemetry::places::Advance;
-use rollcall_codec::{IncompatibleSchema, SchemaRef};
+use rollcall_codec::Message;
 use rollcall_engine::record::TopicIndex;
-use rollcall_stages::SchemaLookup;
+use rollcall_stages::Reader;
 use rollcall_stages::layout::TopicLayout;
 use std::time::Duration;
 
 /// A lane. `'f` is the life of the consumer whose messages it holds.
 pub(super) trait Lane<'f> {
+    /// What its topics hold.
+    type Message: Message;
     /// Its name: of its group, its client, its connection.
     const NAME: &'static str;
 
@@ -22,12 +24,8 @@ pub(super) trait Lane<'f> {
     /// How long what it holds waits for the next flush.
     fn interval(&self) -> Duration;
 
-    /// The schema that must be learnt before a message can be read.
-    fn schema_needed(&self, incoming: &Incoming<'_>) -> Option<SchemaRef>;
-    /// Learns it.
-    fn learn_schema(&mut self, schema: SchemaRef, lookup: &SchemaLookup);
-    /// Why messages of this schema can't be read by this version.
-    fn incompatible(&self, incoming: &Incoming<'_>) -> Option<&IncompatibleSchema>;
+    /// Reads messages, once it has learnt their schemas.
+    fn reader(&mut self) -> &mut Reader<Self::Message>;
 
     /// Holds a message.
     fn take(&mut self, topic: TopicIndex, message: Fetched<'f>);

@@ -5,14 +5,14 @@ use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Incoming};
 use crate::postgres::{FlushError, SinkConnection, flush_rollups};
 use crate::telemetry::places::Advance;
-use rollcall_codec::{IncompatibleSchema, SchemaRef, messages};
+use rollcall_codec::messages;
 use rollcall_domain::Timestamp;
 use rollcall_domain::pipeline::RollupUpdate;
 use rollcall_domain::rollup::GroupingSet;
 use rollcall_engine::record::TopicIndex;
+use rollcall_stages::Reader;
 use rollcall_stages::layout::{self, TopicLayout, updates_topic};
 use rollcall_stages::sink::{FlushOffset, PendingRollups};
-use rollcall_stages::{Reader, SchemaLookup};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -64,6 +64,7 @@ impl RollupsLane {
 }
 
 impl<'f> Lane<'f> for RollupsLane {
+    type Message = messages::RollupUpdate;
     const NAME: &'static str = "sink-rollups";
 
     fn topics(&self) -> Vec<TopicLayout> {
@@ -82,17 +83,8 @@ impl<'f> Lane<'f> for RollupsLane {
         self.interval
     }
 
-    fn schema_needed(&self, incoming: &Incoming<'_>) -> Option<SchemaRef> {
-        self.reader.needed(incoming.value, incoming.schema_header)
-    }
-
-    fn learn_schema(&mut self, schema: SchemaRef, lookup: &SchemaLookup) {
-        self.reader.learn(schema, lookup);
-    }
-
-    fn incompatible(&self, incoming: &Incoming<'_>) -> Option<&IncompatibleSchema> {
-        self.reader
-            .incompatible(incoming.value, incoming.schema_header)
+    fn reader(&mut self) -> &mut Reader<Self::Message> {
+        &mut self.reader
     }
 
     fn take(&mut self, topic: TopicIndex, message: Fetched<'f>) {
