@@ -1,13 +1,13 @@
 //! `rollcall bootstrap`: topics, schemas and migrations.
 
 use super::settings::Settings;
+use crate::clock::wall_clock;
 use crate::driver::Shared;
 use crate::kafka::admin::{Admin, AdminError, TopicOptions};
 use crate::postgres::{
     PostgresError, PostgresSettings, Session, check_deployment, create_partitions_ahead, migrate,
     pending_migrations,
 };
-use rollcall_domain::Timestamp;
 use rollcall_stages::layout::Partitions;
 use std::time::Duration;
 
@@ -89,8 +89,7 @@ async fn prepare_database(settings: &PostgresSettings) -> Result<usize, Postgres
     let mut session = Session::connect(settings).await?;
     let pending = pending_migrations(&mut session).await?.len();
     migrate(&mut session).await?;
-    let now = Timestamp::from_micros(jiff::Timestamp::now().as_microsecond());
-    create_partitions_ahead(&mut session, now).await?;
+    create_partitions_ahead(&mut session, wall_clock()).await?;
     session.close().await;
     Ok(pending)
 }

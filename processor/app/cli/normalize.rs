@@ -1,5 +1,6 @@
 //! `rollcall normalize`: what the normalizer makes of files, without Kafka or a database.
 
+use crate::clock::wall_clock;
 use anyhow::Context as _;
 use rollcall_domain::{Os, Process, Timestamp};
 use rollcall_normalize::{ApplicationRules, Context, Format, Listing, decode_text, parse_text};
@@ -72,9 +73,7 @@ fn parse_time(text: &str) -> Result<Timestamp, String> {
 /// Prints what the normalizer makes of each file. Exit code 0 when every file was usable, 2 when one was not.
 pub(crate) fn normalize(arguments: &NormalizeArgs) -> ExitCode {
     let rules = ApplicationRules::builtin();
-    let observed_at = arguments
-        .observed_at
-        .unwrap_or_else(|| Timestamp::from_micros(jiff::Timestamp::now().as_microsecond()));
+    let observed_at = arguments.observed_at.unwrap_or_else(wall_clock);
     let context = Context {
         os: arguments.os,
         format: arguments.format,

@@ -57,15 +57,3 @@ impl Shared {
             .collect()
     }
 }
-
-/// Elapsed time on a clock that never goes back, in microseconds.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the shell owns the clock that it hands to the engine"
-)]
-pub(crate) fn elapsed_us() -> i64 {
-    use std::sync::LazyLock;
-    use std::time::Instant;
-    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-    START.elapsed().as_micros() as i64
-}

@@ -3,7 +3,7 @@
 //! Invariant: counters move after a known commit only, by what that transaction holds, so that at rest they equal the
 //! topics and tables (of one process' life).
 
-use super::elapsed_us;
+use crate::clock::elapsed_us;
 use crate::telemetry::Telemetry;
 use crate::telemetry::places::Advance;
 use rollcall_domain::TaskCounts;

@@ -3,11 +3,12 @@
 //! Claim (which fences every older owner), restore, then fetch and commit as the engine says. After anything but
 //! a known commit everything is dropped, and the task is claimed again after a backoff if it is still ours.
 
+use super::Shared;
 use super::backoff::Backoff;
 use super::control::{Control, Signal};
 use super::kinds::StageKind;
 use super::task_meter::{self, TaskMeter};
-use super::{Shared, elapsed_us};
+use crate::clock::elapsed_us;
 use crate::kafka::fetch::{Fetcher, Incoming, Polled};
 use crate::kafka::restore::end_offset;
 use crate::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};

@@ -5,11 +5,10 @@
 
 use super::Shared;
 use super::control::{Control, Signal};
-use super::elapsed_us;
+use crate::clock::{elapsed_us, wall_clock};
 use crate::kafka::admin::Admin;
 use crate::kafka::fetch::Fetcher;
 use crate::postgres::{PostgresSettings, Session};
-use crate::telemetry::wall_clock_us;
 use rollcall_stages::layout;
 use std::time::Duration;
 
@@ -69,10 +68,12 @@ fn look_at_logs(shared: &Shared, fetcher: &Fetcher) -> bool {
             break;
         }
         match fetcher.watermarks(&topic, place.1, ANSWER) {
-            Ok((begin, end)) => shared
-                .telemetry
-                .places
-                .saw_log(place, begin, end, wall_clock_us()),
+            Ok((begin, end)) => {
+                shared
+                    .telemetry
+                    .places
+                    .saw_log(place, begin, end, wall_clock().as_micros())
+            }
             Err(error) => trouble = Some(error),
         }
     }

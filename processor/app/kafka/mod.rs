@@ -9,8 +9,6 @@ pub mod admin;
 pub mod client;
 pub mod directory;
 #[cfg(test)]
-pub(crate) mod fake_brokers;
-#[cfg(test)]
 pub(crate) mod fake_registry;
 pub mod fetch;
 pub mod membership;

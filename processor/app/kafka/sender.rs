@@ -248,6 +248,24 @@ impl Sender {
     }
 }
 
+#[cfg(test)]
+impl Sender {
+    /// Breaks the producer as a fatal error does, by the means that the client library has for it.
+    #[allow(unsafe_code)] // one call into librdkafka
+    pub(crate) fn break_for_good(&self) {
+        use rdkafka::types::RDKafkaRespErr::RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED as REFUSED;
+        let client = self.producer.client().native_ptr();
+        // SAFETY: the handle lives as long as `self`, and the text is copied before the call returns.
+        unsafe {
+            rdkafka::bindings::rd_kafka_test_fatal_error(
+                client,
+                REFUSED,
+                c"broken by a test".as_ptr(),
+            );
+        }
+    }
+}
+
 fn config(settings: &KafkaSettings, role: &str) -> ClientConfig {
     let mut config = settings.client(role);
     config

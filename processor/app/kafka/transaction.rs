@@ -4,13 +4,14 @@
 //! After anything but [`Outcome::Committed`] the producer is dropped with the task's state.
 
 use super::client::{Class, KafkaSettings, classify};
+use crate::clock::elapsed_us;
 use rdkafka::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Message, Timestamp};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One record to write.
 #[derive(Clone, Copy, Debug)]
@@ -144,13 +145,14 @@ impl TransactionalProducer {
         if let Some(value) = record.value {
             pending = pending.payload(value);
         }
-        #[allow(clippy::disallowed_methods, reason = "a deadline of the shell")]
-        let deadline = Instant::now() + self.timeout;
+        let timeout_us = self.timeout.as_micros() as i64;
+        let mut full_since_us = None;
         loop {
             match self.producer.send(pending) {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if before(deadline) =>
+                    if elapsed_us() - *full_since_us.get_or_insert_with(elapsed_us)
+                        < timeout_us =>
                 {
                     pending = back;
                     self.producer.poll(Duration::from_millis(20));
@@ -192,9 +194,4 @@ impl TransactionalProducer {
             Err(_) => Outcome::Unknown(error),
         }
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a deadline of the shell")]
-fn before(deadline: Instant) -> bool {
-    Instant::now() < deadline
 }

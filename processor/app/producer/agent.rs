@@ -5,13 +5,13 @@
 //! counted and logged. A producer that can't go on is replaced, and what was on its way is sent again: should it have
 //! arrived, its id tells that it is the same.
 
-use super::fleet::now;
 use super::link::{self, ProducerError};
 use super::listing::TOOL;
 use super::outbox::Outbox;
 use super::stall::StallWatch;
 use super::this_machine;
-use crate::driver::{Backoff, Control, Signal, elapsed_us};
+use crate::clock::{elapsed_us, wall_clock};
+use crate::driver::{Backoff, Control, Signal};
 use crate::kafka::KafkaSettings;
 use crate::kafka::registry::Registry;
 use crate::kafka::sender::Sender;
@@ -93,33 +93,7 @@ pub fn run_agent(
     control: &Control,
     on_progress: &mut dyn FnMut(&AgentSummary),
 ) -> Result<AgentSummary, ProducerError> {
-    let machine =
-        this_machine::describe(plan.machine_id.as_deref()).ok_or(ProducerError::NoMachineId)?;
-    // The first listing says at once whether the tool is there.
-    let first = TOOL.run()?;
-    let mut agent = Agent {
-        kafka,
-        registry,
-        plan,
-        sender: link::sender(kafka, "agent")?,
-        encoder: None,
-        backoff: Backoff::new(),
-        next_attempt_us: 0,
-        outbox: Outbox::new(WAITING_MAX, WAITING_BYTES_MAX),
-        stall: StallWatch::new(elapsed_us()),
-        summary: AgentSummary {
-            machine_id: machine.id.clone().into_owned(),
-            machine_name: machine.name.clone().map(Cow::into_owned),
-            ..AgentSummary::default()
-        },
-        encoding: this_machine::console_encoding(),
-        machine,
-    };
-    agent.keep(first);
-    agent.go_on(control, on_progress);
-    agent.finish(control);
-    on_progress(&agent.summary);
-    Ok(agent.summary)
+    Ok(Agent::start(kafka, registry, plan)?.run(control, on_progress))
 }
 
 struct Agent<'a> {
@@ -139,7 +113,49 @@ struct Agent<'a> {
     summary: AgentSummary,
 }
 
-impl Agent<'_> {
+impl<'a> Agent<'a> {
+    /// An agent with its first listing, which says at once whether the tool is there.
+    fn start(
+        kafka: &'a KafkaSettings,
+        registry: &'a Registry,
+        plan: &'a AgentPlan,
+    ) -> Result<Self, ProducerError> {
+        let machine =
+            this_machine::describe(plan.machine_id.as_deref()).ok_or(ProducerError::NoMachineId)?;
+        let first = TOOL.run()?;
+        let mut agent = Self {
+            kafka,
+            registry,
+            plan,
+            sender: link::sender(kafka, "agent")?,
+            encoder: None,
+            backoff: Backoff::new(),
+            next_attempt_us: 0,
+            outbox: Outbox::new(WAITING_MAX, WAITING_BYTES_MAX),
+            stall: StallWatch::new(elapsed_us()),
+            summary: AgentSummary {
+                machine_id: machine.id.clone().into_owned(),
+                machine_name: machine.name.clone().map(Cow::into_owned),
+                ..AgentSummary::default()
+            },
+            encoding: this_machine::console_encoding(),
+            machine,
+        };
+        agent.keep(first);
+        Ok(agent)
+    }
+
+    fn run(
+        mut self,
+        control: &Control,
+        on_progress: &mut dyn FnMut(&AgentSummary),
+    ) -> AgentSummary {
+        self.go_on(control, on_progress);
+        self.finish(control);
+        on_progress(&self.summary);
+        self.summary
+    }
+
     fn go_on(&mut self, control: &Control, on_progress: &mut dyn FnMut(&AgentSummary)) {
         let interval_us = i64::try_from(self.plan.interval.as_micros())
             .unwrap_or(i64::MAX)
@@ -190,10 +206,11 @@ impl Agent<'_> {
 
     fn snapshot(&self, output: Vec<u8>) -> Snapshot<'static> {
         let owned = |text: &String| Cow::Owned(text.clone());
+        let now = wall_clock();
         Snapshot {
             id: SnapshotId(uuid::Uuid::new_v4().as_u128()),
-            observed_at: now(),
-            utc_offset_seconds: this_machine::utc_offset_seconds(jiff::Timestamp::now()),
+            observed_at: now,
+            utc_offset_seconds: this_machine::utc_offset_seconds(now),
             machine: self.machine.clone(),
             user: self.plan.user.as_ref().map(owned),
             faculty: self.plan.faculty.as_ref().map(owned),
@@ -321,24 +338,57 @@ impl Agent<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::fake_brokers::FakeBrokers;
-    use crate::kafka::fake_registry::FakeRegistry;
+    use crate::kafka::admin::{Admin, TopicOptions};
+    use rollcall_stack::{Stack, StackOptions};
+    use rollcall_stages::layout::Partitions;
 
     #[test]
     fn a_producer_that_can_not_go_on_is_replaced_and_no_snapshot_lost() {
-        let brokers = FakeBrokers::start(layout::SNAPSHOTS.name);
-        brokers.refuse_next_producer();
-        let registry = FakeRegistry::start(|_, _| (200, r#"{"id":7}"#.to_owned()));
+        let options = StackOptions {
+            postgres: false,
+            ..StackOptions::for_tests()
+        };
+        let stack = Stack::start(options).expect("Kafka and a registry");
+        let kafka = KafkaSettings::of_tests(stack.kafka_brokers());
+        let registry = Registry::new(&stack.registry_url(), None, "").expect("a client");
+        make_topics(&kafka);
+        registry.register_all().expect("our schemas");
         let plan = AgentPlan {
             interval: Duration::from_millis(50),
             count: Some(3),
             machine_id: Some("m1".to_owned()),
             ..AgentPlan::default()
         };
-        let kafka = KafkaSettings::of_tests(&brokers.address());
-        let (client, control) = (registry.client(), Control::new());
-        let summary = run_agent(&kafka, &client, &plan, &control, &mut |_| {}).expect("a summary");
+
+        let mut agent = Agent::start(&kafka, &registry, &plan).expect("an agent");
+        while agent.sender.in_flight() == 0 {
+            agent.look_for_kafka();
+            agent.hand_over();
+        }
+        agent.sender.break_for_good();
+        let summary = agent.run(&Control::new(), &mut |_| {});
+
         let counts = (summary.delivered, summary.failed, summary.waiting);
         assert_eq!(counts, (3, 0, 0));
+    }
+
+    fn make_topics(kafka: &KafkaSettings) {
+        let hour = Duration::from_secs(3_600);
+        let options = TopicOptions {
+            partitions: Partitions {
+                snapshots: 1,
+                rollups: 1,
+            },
+            replication: 1,
+            raw_retention: hour,
+            derived_retention: hour,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let admin = Admin::new(kafka).expect("a client");
+        let made = runtime.block_on(admin.create_topics(&options));
+        made.expect("topics");
     }
 }

@@ -7,12 +7,13 @@
 use super::ledger_file::LedgerFile;
 use super::link::{self, Link, ProducerError};
 use super::stall::StallWatch;
-use crate::driver::{Control, Signal, elapsed_us};
+use crate::clock::{elapsed_us, wall_clock};
+use crate::driver::{Control, Signal};
 use crate::kafka::KafkaSettings;
 use crate::kafka::registry::Registry;
 use rollcall_codec::RecordType;
+use rollcall_domain::Snapshot;
 use rollcall_domain::pipeline::DirectoryUser;
-use rollcall_domain::{Snapshot, Timestamp};
 use rollcall_simulator::{Fleet, FleetConfig, Kind, Mischief, MischiefConfig, Shipment};
 use rollcall_stages::layout;
 use std::borrow::Cow;
@@ -183,14 +184,9 @@ fn config(plan: &FleetPlan) -> FleetConfig {
         users: plan.users,
         interval_us,
         // The stream begins one interval after its start: now, that is, but for the directory.
-        start: now().plus_micros(DIRECTORY_LEAD_US - interval_us),
+        start: wall_clock().plus_micros(DIRECTORY_LEAD_US - interval_us),
         ..FleetConfig::default()
     }
-}
-
-/// The wall clock.
-pub(super) fn now() -> Timestamp {
-    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
 struct Run<'a> {
@@ -241,10 +237,11 @@ impl Run<'_> {
         while self.may_go_on() && !self.is_done() {
             self.look_around()?;
             let shipment = match self.plan.pace {
-                Pace::Unpaced => mischief.next_at(now()),
+                Pace::Unpaced => mischief.next_at(wall_clock()),
                 Pace::RealTime => match mischief.due() {
-                    Some(due) if due > now() => {
-                        let wait = Duration::from_micros(due.micros_since(now()).max(0) as u64);
+                    Some(due) if due > wall_clock() => {
+                        let wait =
+                            Duration::from_micros(due.micros_since(wall_clock()).max(0) as u64);
                         self.link.sender.poll(wait.min(STEP));
                         continue;
                     }

@@ -3,7 +3,7 @@
 //! Invariant: nothing is invented. An id comes from the operating system, else from the host name; what can't be found
 //! out is left out.
 
-use rollcall_domain::{Machine, Os};
+use rollcall_domain::{Machine, Os, Timestamp};
 use std::borrow::Cow;
 use std::process::Command;
 use uuid::Uuid;
@@ -130,7 +130,8 @@ fn total_memory(meminfo: &str) -> Option<i64> {
 }
 
 /// Offset of local time from UTC in seconds at this moment, which is what the tool's start times are in.
-pub(super) fn utc_offset_seconds(now: jiff::Timestamp) -> Option<i32> {
+pub(super) fn utc_offset_seconds(now: Timestamp) -> Option<i32> {
+    let now = jiff::Timestamp::from_microsecond(now.as_micros()).ok()?;
     let zone = jiff::tz::TimeZone::try_system().ok()?;
     Some(zone.to_offset(now).seconds())
 }

@@ -4,6 +4,7 @@
 //! its broker is away makes things worse. `/ready` is 200 or 503 with what is missing, in words.
 
 use super::Telemetry;
+use crate::clock::wall_clock;
 use axum::extract::State;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
@@ -51,7 +52,7 @@ fn router(telemetry: Telemetry) -> Router {
 }
 
 async fn metrics(State(telemetry): State<Telemetry>) -> Response {
-    match telemetry.render(super::wall_clock_us()) {
+    match telemetry.render(wall_clock().as_micros()) {
         Ok(text) => ([(CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }

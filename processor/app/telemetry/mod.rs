@@ -43,9 +43,3 @@ impl Telemetry {
         self.metrics.render()
     }
 }
-
-/// The wall clock, in microseconds since 1970: only for what operators look at.
-#[must_use]
-pub fn wall_clock_us() -> i64 {
-    jiff::Timestamp::now().as_microsecond()
-}

@@ -2,7 +2,8 @@
 
 use super::go_on;
 use super::topics::{Decoding, From, first_record, watermarks};
-use crate::driver::{Control, Shared, elapsed_us};
+use crate::clock::elapsed_us;
+use crate::driver::{Control, Shared};
 use crate::postgres::audit::AuditReader;
 use crate::postgres::{PostgresError, PostgresSettings};
 use rollcall_codec::messages;

@@ -17,15 +17,15 @@ mod verdict;
 use super::audit::{raw_ends, report_text};
 use super::run::RunArgs;
 use super::settings::SettingsError;
+use crate::clock::{elapsed_us, wall_clock};
 use crate::driver::{Control, Signal};
 use crate::postgres::{PostgresSettings, Session, StoredTotals, read_totals};
 use clap::Parser;
 use crew::Crew;
-use rollcall_domain::Timestamp;
 use screen::Screen;
 use services::Services;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
 /// How often the screen is drawn, and signals are looked for.
@@ -168,11 +168,11 @@ impl Show<'_> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let begun = now();
+        let begun_us = elapsed_us();
         let mut session = None;
         let mut answered = false;
         loop {
-            let elapsed = now() - begun;
+            let elapsed = Duration::from_micros((elapsed_us() - begun_us) as u64);
             let over = self
                 .arguments
                 .seconds
@@ -186,7 +186,7 @@ impl Show<'_> {
                 if let Some(session) = &mut session {
                     let answers = runtime.block_on(super::query::four_answers(
                         session,
-                        wall_time(),
+                        wall_clock(),
                         self.crew.machine(),
                     ))?;
                     self.screen.print(&answers);
@@ -212,13 +212,4 @@ impl Show<'_> {
         }
         totals.ok()
     }
-}
-
-fn wall_time() -> Timestamp {
-    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
-}
-
-#[allow(clippy::disallowed_methods, reason = "the shell's own time")]
-fn now() -> Instant {
-    Instant::now()
 }

@@ -4,12 +4,11 @@
 //! correct tables, so a failure is a warning and the next try.
 
 use super::super::control::{Control, Signal};
-use super::super::elapsed_us;
 use super::SinkConfig;
+use crate::clock::{elapsed_us, wall_clock};
 use crate::postgres::{
     PostgresSettings, Session, create_partitions_ahead, enforce_retention, summarize_details,
 };
-use rollcall_domain::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -93,7 +92,7 @@ async fn tidy(
 ) -> anyhow::Result<()> {
     let mut session = tokio::time::timeout(CONNECT, Session::connect(settings)).await??;
     if retain {
-        create_partitions_ahead(&mut session, now()).await?;
+        create_partitions_ahead(&mut session, wall_clock()).await?;
         let outcome = enforce_retention(&mut session, &config.retention).await?;
         if !outcome.dropped.is_empty() || !outcome.postponed.is_empty() {
             tracing::info!(
@@ -106,11 +105,6 @@ async fn tidy(
     summarize_details(&mut session).await?;
     session.close().await;
     Ok(())
-}
-
-/// The shell's clock: partitions ahead of time are a convenience, flushes make what they need themselves.
-fn now() -> Timestamp {
-    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 //! Invariant: counters move by what PostgreSQL has said it stored.
 
 use super::lane::Flushed;
+use crate::clock::wall_clock;
 use crate::postgres::LedgerDifference;
+use crate::telemetry::Telemetry;
 use crate::telemetry::places::Place;
-use crate::telemetry::{Telemetry, wall_clock_us};
 use rollcall_engine::record::TopicIndex;
 
 /// A flush that is not known to be stored.
@@ -99,7 +100,7 @@ impl LaneMeter {
         if event_times_us.is_empty() {
             return;
         }
-        let now_us = wall_clock_us();
+        let now_us = wall_clock().as_micros();
         let histogram = &self.telemetry.metrics.event_time_lag_seconds;
         // Summed here, and added to the shared histogram once, when it is dropped.
         let local = histogram.with_label_values::<&str>(&[]).local();

@@ -1,7 +1,8 @@
 //! Looking into the raw topic: single records by their place, and what a redrive has appended.
 
 use super::RedriveError;
-use crate::driver::{Control, Signal, elapsed_us};
+use crate::clock::elapsed_us;
+use crate::driver::{Control, Signal};
 use crate::kafka::KafkaSettings;
 use crate::kafka::fetch::{Fetcher, Header, Incoming, Polled, headers_of};
 use hashbrown::HashMap;

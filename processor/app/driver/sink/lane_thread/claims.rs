@@ -2,7 +2,7 @@
 
 use super::connection::describe;
 use super::{LaneThread, REQUEST};
-use crate::driver::elapsed_us;
+use crate::clock::elapsed_us;
 use crate::driver::sink::lane::Lane;
 use crate::driver::sink::lane_meter::books_of;
 use crate::driver::sink::places::Place;

@@ -1,7 +1,7 @@
 //! The lane's connection: opened when it is needed, thrown away with all that it was used for once it fails.
 
 use super::{LaneThread, POLL, REQUEST};
-use crate::driver::elapsed_us;
+use crate::clock::elapsed_us;
 use crate::driver::sink::lane::Lane;
 use crate::postgres::{PostgresError, PostgresSettings, SinkConnection, pending_migrations};
 use crate::telemetry::health::TaskStatus;

@@ -5,7 +5,7 @@
 
 use super::LaneThread;
 use super::connection::describe;
-use crate::driver::elapsed_us;
+use crate::clock::elapsed_us;
 use crate::driver::sink::lane::{Flushed, Lane};
 use crate::driver::sink::lane_meter::FlushOutcome;
 use crate::driver::sink::places::Place;
