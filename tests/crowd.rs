@@ -18,6 +18,22 @@ const ACKNOWLEDGED: Duration = Duration::from_secs(120);
 /// Something that happens to encoded values.
 type Change = Box<dyn Fn(&mut Vec<u8>)>;
 
+/// Input that is partly late, early, repeated, out of order, broken, too large or poison.
+pub fn all_mischief() -> MischiefConfig {
+    MischiefConfig {
+        repeated: 0.05,
+        late: 0.05,
+        ancient: 0.02,
+        out_of_order: 0.05,
+        bad_lines: 0.05,
+        poison: 0.10,
+        fast_clocks: 0.2,
+        // More than a message may hold, once normalized.
+        oversized_bytes: 3 << 20,
+        ..MischiefConfig::default()
+    }
+}
+
 /// A fleet at work.
 pub struct Crowd {
     mischief: Mischief,

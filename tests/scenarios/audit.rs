@@ -1,9 +1,8 @@
 //! The audit finds nothing in truthful tables, at work and at rest, and each kind of tampering in others.
 
-use crate::crowd::Crowd;
+use crate::crowd::{Crowd, all_mischief};
 use crate::support::{Services, rollcall};
 use crate::tables::Tables;
-use rollcall_simulator::MischiefConfig;
 use serde_json::Value;
 
 /// What an audit said.
@@ -200,18 +199,7 @@ const TAMPERINGS: &[Tampering] = &[
 #[test]
 fn it_finds_nothing_in_truthful_tables_and_each_tampering_in_others() {
     let services = Services::start();
-    let mischief = MischiefConfig {
-        repeated: 0.05,
-        late: 0.05,
-        ancient: 0.02,
-        out_of_order: 0.05,
-        bad_lines: 0.05,
-        poison: 0.10,
-        fast_clocks: 0.2,
-        oversized_bytes: 3 << 20,
-        ..MischiefConfig::default()
-    };
-    let mut crowd = Crowd::new(&services, 40, 60, mischief);
+    let mut crowd = Crowd::new(&services, 40, 60, all_mischief());
     audit(&services, &[]).assert_truthful();
     crowd.send(50);
     assert_lagging(&services);

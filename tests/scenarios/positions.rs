@@ -132,14 +132,20 @@ fn says(services: &Services, arguments: &[&str], expect: &str) {
     assert!(found, "{expect:?} is not among {said:#?}");
 }
 
-#[test]
-fn retention_that_overtakes_a_task_halts_it() {
+/// A fleet whose first records are stored, and nothing runs.
+fn after_a_first_run() -> (Services, Crowd, Tables) {
     let services = Services::start();
     let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
     let mut tables = Tables::new(&services.database_url);
     let processor = services.run(ALL);
     crowd.send(RECORDS);
     finish(&services, &crowd, &mut tables, processor);
+    (services, crowd, tables)
+}
+
+#[test]
+fn retention_that_overtakes_a_task_halts_it() {
+    let (services, mut crowd, _) = after_a_first_run();
 
     // What comes now is gone before NORMALIZE has read it.
     crowd.send(RECORDS);
@@ -153,12 +159,7 @@ fn retention_that_overtakes_a_task_halts_it() {
 
 #[test]
 fn another_shape_and_another_deployment_are_refused() {
-    let services = Services::start();
-    let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
-    let mut tables = Tables::new(&services.database_url);
-    let processor = services.run(ALL);
-    crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables, processor);
+    let (services, crowd, mut tables) = after_a_first_run();
     says(
         &services,
         &["--partitions-snapshots", "8"],

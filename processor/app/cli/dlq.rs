@@ -1,5 +1,6 @@
 //! `rollcall dlq`: what was rejected and why, one of them in full, and another try for those that can pass by now.
 
+use super::AnswerFormat;
 use super::query::answer::{Answer, Cell, Column, harmless};
 use super::settings::{Settings, SettingsError};
 use crate::driver::Control;
@@ -89,17 +90,9 @@ struct RedriveArgs {
 struct Common {
     /// How to print it
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: AnswerFormat,
     #[command(flatten, next_help_heading = "Connection")]
     settings: Settings,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// For machines.
-    Json,
 }
 
 fn record_reason() -> PossibleValuesParser {
@@ -151,8 +144,8 @@ fn ask(
 
 fn print(common: &Common, (answer, rest): &(Answer, String)) -> anyhow::Result<()> {
     super::print(&match common.format {
-        Format::Table => format!("{}{rest}", answer.to_table()),
-        Format::Json => format!("{}\n", answer.to_json()),
+        AnswerFormat::Table => format!("{}{rest}", answer.to_table()),
+        AnswerFormat::Json => format!("{}\n", answer.to_json()),
     })
 }
 
@@ -301,8 +294,8 @@ fn redrive(arguments: &RedriveArgs) -> anyhow::Result<()> {
     signals.shutdown_background();
     let summary = done?;
     super::print(&match arguments.common.format {
-        Format::Table => text(&summary, plan.dry_run),
-        Format::Json => format!("{}\n", to_json(&summary, plan.dry_run)),
+        AnswerFormat::Table => text(&summary, plan.dry_run),
+        AnswerFormat::Json => format!("{}\n", to_json(&summary, plan.dry_run)),
     })
 }
 

@@ -68,6 +68,15 @@ enum Command {
     Normalize(normalize::NormalizeArgs),
 }
 
+/// How `query` and `dlq` print what they found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum AnswerFormat {
+    /// For people.
+    Table,
+    /// For machines: one object with exact figures, the unit in each key.
+    Json,
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum TopologyFormat {
     /// A picture for people.

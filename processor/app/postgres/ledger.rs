@@ -28,6 +28,22 @@ pub struct LedgerDifference {
     pub lines_rejected_missing: i64,
 }
 
+/// Snapshots unaccounted for and missing, lines missing, rejected lines missing.
+type DifferenceRow = (i64, i64, i64, i64);
+
+impl LedgerDifference {
+    fn of(topic: &str, partition: i32, row: DifferenceRow) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            partition,
+            snapshots_unaccounted: row.0,
+            snapshots_missing: row.1,
+            lines_missing: row.2,
+            lines_rejected_missing: row.3,
+        }
+    }
+}
+
 /// What a partition's books lack; `None` where nothing was stored yet.
 ///
 /// # Errors
@@ -37,7 +53,7 @@ pub async fn read_books(
     topic: &str,
     partition: i32,
 ) -> Result<Option<LedgerDifference>, PostgresError> {
-    let row: Option<(i64, i64, i64, i64)> = sqlx::query_as(
+    let row: Option<DifferenceRow> = sqlx::query_as(
         "SELECT snapshots_unaccounted, snapshots_missing, lines_missing, lines_rejected_missing \
          FROM rollcall.ledger WHERE topic = $1 AND partition = $2",
     )
@@ -46,16 +62,7 @@ pub async fn read_books(
     .fetch_optional(&mut session.connection)
     .await
     .doing("read the ledger")?;
-    Ok(row.map(
-        |(unaccounted, missing, lines, lines_rejected)| LedgerDifference {
-            topic: topic.to_owned(),
-            partition,
-            snapshots_unaccounted: unaccounted,
-            snapshots_missing: missing,
-            lines_missing: lines,
-            lines_rejected_missing: lines_rejected,
-        },
-    ))
+    Ok(row.map(|row| LedgerDifference::of(topic, partition, row)))
 }
 
 /// One side of the books.
@@ -120,7 +127,7 @@ async fn write_entry(
     partition: i32,
     entry: &Entry,
 ) -> Result<Option<LedgerDifference>, PostgresError> {
-    let (unaccounted, missing, lines, lines_rejected): (i64, i64, i64, i64) = sqlx::query_as(
+    let row: DifferenceRow = sqlx::query_as(
         "INSERT INTO rollcall.ledger AS l (topic, partition, last_ingested_at, stored_snapshots, stored_lines, \
              stored_lines_rejected, expired_snapshots, expired_lines, expired_lines_rejected, snapshots_read, \
              snapshots_accepted, snapshots_duplicate, snapshots_rejected, lines_accepted, lines_rejected) \
@@ -156,13 +163,6 @@ async fn write_entry(
     .fetch_one(&mut session.connection)
     .await
     .doing("write the ledger")?;
-    let balanced = [unaccounted, missing, lines, lines_rejected] == [0; 4];
-    Ok((!balanced).then(|| LedgerDifference {
-        topic: topic.to_owned(),
-        partition,
-        snapshots_unaccounted: unaccounted,
-        snapshots_missing: missing,
-        lines_missing: lines,
-        lines_rejected_missing: lines_rejected,
-    }))
+    let balanced = row == (0, 0, 0, 0);
+    Ok((!balanced).then(|| LedgerDifference::of(topic, partition, row)))
 }

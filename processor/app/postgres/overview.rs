@@ -7,6 +7,7 @@ use super::error::{Doing, PostgresError};
 use super::queries::Period;
 use super::types::Time;
 use rollcall_domain::Timestamp;
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row};
 
 /// The first and the last event time that any day's rollup tells of; `None`: nothing is stored.
@@ -24,9 +25,7 @@ pub async fn stored_period(
     .fetch_one(&mut session.connection)
     .await
     .doing(doing)?;
-    let first: Option<Time> = row.try_get("first").doing(doing)?;
-    let last: Option<Time> = row.try_get("last").doing(doing)?;
-    Ok(first.zip(last).map(|(first, last)| (first.0, last.0)))
+    first_and_last(&row).doing(doing)
 }
 
 /// What can be named in a question.
@@ -108,8 +107,12 @@ pub async fn machine_seen(
     .fetch_one(&mut session.connection)
     .await
     .doing(doing)?;
-    let first: Option<Time> = row.try_get("first").doing(doing)?;
-    let last: Option<Time> = row.try_get("last").doing(doing)?;
+    first_and_last(&row).doing(doing)
+}
+
+fn first_and_last(row: &PgRow) -> Result<Option<(Timestamp, Timestamp)>, sqlx::Error> {
+    let first: Option<Time> = row.try_get("first")?;
+    let last: Option<Time> = row.try_get("last")?;
     Ok(first.zip(last).map(|(first, last)| (first.0, last.0)))
 }
 

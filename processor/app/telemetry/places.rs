@@ -372,32 +372,21 @@ mod tests {
 
     #[test]
     fn a_place_that_is_lost_leaves_no_gauge() {
+        let shown = |metrics: &Metrics| {
+            let text = metrics.render().expect("it renders");
+            text.contains("partition=\"1\"")
+        };
         let (places, metrics) = known();
         places.measure(&metrics, 0);
-        assert!(
-            metrics
-                .render()
-                .expect("it renders")
-                .contains("partition=\"1\"")
-        );
+        assert!(shown(&metrics));
         places.remove(PLACE);
         places.measure(&metrics, 0);
-        assert!(
-            !metrics
-                .render()
-                .expect("it renders")
-                .contains("partition=\"1\"")
-        );
+        assert!(!shown(&metrics));
         // A late word about it does not bring it back.
         places.advance(PLACE, Advance::default());
         places.saw_log(PLACE, 0, 1, 0);
         places.measure(&metrics, 0);
-        assert!(
-            !metrics
-                .render()
-                .expect("it renders")
-                .contains("partition=\"1\"")
-        );
+        assert!(!shown(&metrics));
     }
 
     #[test]

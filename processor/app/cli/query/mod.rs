@@ -9,7 +9,9 @@ mod questions;
 
 use self::answer::Answer;
 use self::period::PeriodArgs;
+use super::AnswerFormat;
 use super::settings::Settings;
+use crate::clock::wall_clock;
 use crate::postgres::overview::examples;
 use crate::postgres::queries::{Period, TopApplicationsQuery, TopBy};
 use crate::postgres::{PostgresError, Session};
@@ -100,17 +102,9 @@ struct Asking {
     period: PeriodArgs,
     /// How to print the answer
     #[arg(long, value_enum, default_value = "table")]
-    format: Format,
+    format: AnswerFormat,
     #[command(flatten, next_help_heading = "Connection")]
     settings: Settings,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
-enum Format {
-    /// For people.
-    Table,
-    /// For machines: one object with exact figures, the unit in each key.
-    Json,
 }
 
 /// Parses one of the words that a domain type has a `parse` for.
@@ -179,7 +173,7 @@ impl Question {
 pub(crate) fn query(arguments: &QueryArgs) -> anyhow::Result<()> {
     let asking = arguments.question.asking();
     asking.settings.init_logging()?;
-    let period = asking.period.resolve(now())?;
+    let period = asking.period.resolve(wall_clock())?;
     let settings = asking.settings.postgres("rollcall query")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -191,14 +185,10 @@ pub(crate) fn query(arguments: &QueryArgs) -> anyhow::Result<()> {
         answer
     })?;
     let text = match asking.format {
-        Format::Table => answer.to_table(),
-        Format::Json => format!("{}\n", answer.to_json()),
+        AnswerFormat::Table => answer.to_table(),
+        AnswerFormat::Json => format!("{}\n", answer.to_json()),
     };
     super::print(&text)
-}
-
-fn now() -> Timestamp {
-    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
 /// Each of the four questions about something that is stored of the last day, as people would ask it, with its answer.
