@@ -11,15 +11,33 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const STEP: Duration = Duration::from_millis(10);
 
-/// Variables that change what `ps` prints.
-const CHANGES_PS: [&str; 6] = [
+/// Variables that change what `ps` prints; [`LOCALE`] is set after they are gone.
+const CHANGES_PS: [&str; 9] = [
     "PS_FORMAT",
     "PS_PERSONALITY",
     "CMD_ENV",
     "I_WANT_A_BROKEN_PS",
     "COLUMNS",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_NUMERIC",
     "LC_TIME",
 ];
+
+/// The language that the tool prints in: English dates and numbers, and characters as they are. In the plain `C` locale
+/// `ps` of Linux prints `?` for each byte of what is not ASCII. macOS has no `C.UTF-8`, and `LC_ALL` would override the
+/// others; `tasklist` has no such variables.
+const LOCALE: &[(&str, &str)] = if cfg!(target_os = "macos") {
+    &[
+        ("LC_CTYPE", "en_US.UTF-8"),
+        ("LC_NUMERIC", "C"),
+        ("LC_TIME", "C"),
+    ]
+} else if cfg!(windows) {
+    &[]
+} else {
+    &[("LC_ALL", "C.UTF-8")]
+};
 
 /// A tool and its arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -53,13 +71,13 @@ impl Tool {
         let mut command = Command::new(words.next().unwrap_or_default());
         command
             .args(words)
-            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         for name in CHANGES_PS {
             command.env_remove(name);
         }
+        command.envs(LOCALE.iter().copied());
         let child = command.spawn().map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => {
                 self.wrong(format!("it is not installed; {}", self.remedy))
@@ -144,6 +162,35 @@ mod tests {
             "false",
             Err("false can't be run: it ended with exit status: 1"),
         );
+    }
+
+    /// A child that does nothing, ended when it goes out of scope.
+    #[cfg(unix)]
+    struct Idler(Child);
+
+    #[cfg(unix)]
+    impl Drop for Idler {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_not_ascii_are_printed_as_they_are() {
+        use std::os::unix::process::CommandExt;
+        let name = "jörg-日本-ż";
+        let idler = Command::new("sleep").arg0(name).arg("600").spawn();
+        let idler = Idler(idler.expect("sleep"));
+        let output = TOOL.run().expect("a listing");
+        let output = String::from_utf8_lossy(&output);
+        let pid = idler.0.id().to_string();
+        let line = output
+            .lines()
+            .find(|line| line.split_whitespace().nth(1) == Some(&pid))
+            .expect("the child's line");
+        assert!(line.ends_with(&format!(" {name} 600")), "{line}");
     }
 
     #[test]
