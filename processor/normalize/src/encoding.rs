@@ -9,10 +9,12 @@ use std::borrow::Cow;
 /// Bytes that are looked at to tell UTF-16 without a byte order mark.
 const UTF16_PROBE_BYTES: usize = 4096;
 
-/// The text in `bytes`: in the encoding with label `encoding`, or, without a label, in the one that the bytes show.
+/// The text in `bytes`: in the encoding of their byte order mark, else in the one with label `encoding`, or, without a
+/// label, in the one that the bytes show.
 ///
-/// Labels are those of the WHATWG and code pages as `cp850`, `850`, `ibm850` or `windows-1252`. Without one: a byte order
-/// mark, UTF-16 by its zero bytes, UTF-8 (which may be broken here and there, as Linux command lines are), else the code
+/// A byte order mark overrides any label, for a label says what a console prints, and redirection by PowerShell makes
+/// UTF-16 of that. Labels are those of the WHATWG and code pages as `cp850`, `850`, `ibm850` or `windows-1252`. Without
+/// one: UTF-16 by its zero bytes, UTF-8 (which may be broken here and there, as Linux command lines are), else the code
 /// page 850 where all bytes above 127 are letters in it and none in windows-1252, else windows-1252. What names of
 /// programs and numbers are made of is the same in all of these.
 ///
@@ -29,8 +31,10 @@ pub fn decode_text<'a>(
             "the output is empty",
         ));
     }
-    let text = match encoding.map(str::trim).filter(|label| !label.is_empty()) {
-        Some(label) => match labelled(bytes, label) {
+    let label = encoding.map(str::trim).filter(|label| !label.is_empty());
+    let text = match (Encoding::for_bom(bytes), label) {
+        (Some((encoding, mark)), _) => encoding.decode_without_bom_handling(&bytes[mark..]).0,
+        (None, Some(label)) => match labelled(bytes, label) {
             Some(text) => text,
             None => {
                 let detail = format!(
@@ -40,7 +44,7 @@ pub fn decode_text<'a>(
                 return Err(PayloadError::new(RejectionReason::UnknownEncoding, detail));
             }
         },
-        None => found(bytes),
+        (None, None) => found(bytes),
     };
     if text.trim().is_empty() {
         return Err(PayloadError::new(
@@ -82,14 +86,10 @@ fn labelled<'a>(bytes: &'a [u8], label: &str) -> Option<Cow<'a, str>> {
         _ => Encoding::for_label(label.as_bytes())
             .or_else(|| Encoding::for_label(format!("windows-{code_page}").as_bytes()))?,
     };
-    // A byte order mark overrides the label, as consoles are switched to UTF-16 by redirection.
-    Some(encoding.decode(bytes).0)
+    Some(encoding.decode_without_bom_handling(bytes).0)
 }
 
 fn found(bytes: &[u8]) -> Cow<'_, str> {
-    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
-        return encoding.decode_without_bom_handling(&bytes[mark..]).0;
-    }
     if let Some(encoding) = utf16_without_mark(bytes) {
         return encoding.decode_without_bom_handling(bytes).0;
     }
@@ -227,6 +227,23 @@ mod tests {
         check(b"a\0b\0", Some("utf-16le"), "ab");
         check_reason(b"a", Some("klingon"), RejectionReason::UnknownEncoding);
         check_reason(b"a", Some("cp9999"), RejectionReason::UnknownEncoding);
+    }
+
+    #[test]
+    fn a_byte_order_mark_overrides_any_label() {
+        for label in [
+            "cp437",
+            "cp850",
+            "852",
+            "ibm858",
+            "windows-1252",
+            "utf-8",
+            "klingon",
+        ] {
+            check(b"\xff\xfea\0\xfc\0", Some(label), "aü");
+            check(b"\xfe\xff\0a\0\xfc", Some(label), "aü");
+            check(b"\xef\xbb\xbfa\xc3\xbc", Some(label), "aü");
+        }
     }
 
     #[test]

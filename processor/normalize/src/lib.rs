@@ -39,7 +39,7 @@ pub use time::LocalClock;
 use rollcall_domain::{Os, RejectionReason, Timestamp};
 
 /// Version of the parsers; part of [`ApplicationRules::digest`]. Raise it when equal input gives other rows.
-pub const PARSER_VERSION: u64 = 1;
+pub const PARSER_VERSION: u64 = 2;
 
 /// What is known of a listing beside its text.
 #[derive(Clone, Debug)]
