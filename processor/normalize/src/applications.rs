@@ -1,11 +1,12 @@
 //! The canonical application of a process: one lower-case name over all operating systems.
 //!
-//! The rules are data (`applications.toml`); users lay their own file over them. A name is looked up in steps, the
-//! first hit wins: as it is without `.exe`; without a helper's suffix; without a version at its end. A name that
-//! nobody listed is its own application, in lower case.
+//! The rules are data (`applications.toml`). [`ApplicationRules::from_toml`] lays a second file over them; the setting
+//! with which users name theirs comes with a later issue, until then the built-in rules alone are in force. A name is
+//! looked up in steps, the first hit wins: as it is without `.exe`; without a helper's suffix; without a version at its
+//! end. A name that nobody listed is its own application, in lower case.
 //!
 //! Invariants: pure, no state; a name of up to [`MAX_ALIAS_BYTES`] costs one hash look-up where it is listed and at most
-//! three where it is not; nothing is allocated unless an unlisted name has to be put into lower case.
+//! three where it is not; nothing is allocated unless a name is not ASCII, or unlisted and not in lower case.
 
 use crate::PARSER_VERSION;
 use crate::hash::{fnv1a, fnv1a_from};
@@ -89,7 +90,8 @@ impl RulesFile {
             .iter()
             .flat_map(|(name, aliases)| std::iter::once(name).chain(aliases));
         for name in aliases.chain(&file.suffixes).chain(&file.shared_names) {
-            if name.is_empty() || name.len() > MAX_ALIAS_BYTES || name.to_lowercase() != *name {
+            let mut buffer = [0; MAX_ALIAS_BYTES];
+            if name.is_empty() || folded(name, &mut buffer) != Some(name.as_bytes()) {
                 return Err(RulesError::BadName { name: name.clone() });
             }
         }
@@ -193,7 +195,6 @@ impl ApplicationRules {
         &'a self,
         executable_name: &Cow<'a, str>,
         executable_path: Option<&str>,
-        _command_line: Option<&str>,
     ) -> Cow<'a, str> {
         match executable_name {
             Cow::Borrowed(name) => self.name(name, executable_path),
@@ -213,11 +214,7 @@ impl ApplicationRules {
         process.application = if kernel {
             Cow::Borrowed(KERNEL)
         } else {
-            self.application(
-                &process.executable_name,
-                process.executable_path.as_deref(),
-                None,
-            )
+            self.application(&process.executable_name, process.executable_path.as_deref())
         };
         process
     }
@@ -225,7 +222,7 @@ impl ApplicationRules {
     #[inline]
     fn name<'a>(&'a self, name: &'a str, path: Option<&str>) -> Cow<'a, str> {
         let mut buffer = [0; MAX_ALIAS_BYTES];
-        let Some(lower) = lower_ascii(name.as_bytes(), &mut buffer) else {
+        let Some(lower) = folded(name, &mut buffer) else {
             return unlisted(name);
         };
         if let [b'[', .., b']'] = lower {
@@ -265,6 +262,11 @@ impl ApplicationRules {
         {
             return Cow::Borrowed(&entry.canonical);
         }
+        if !name.is_ascii() {
+            // Lower case may have another length, so that what is left is taken from the folded name.
+            return std::str::from_utf8(base)
+                .map_or_else(|_| unlisted(name), |base| Cow::Owned(base.to_owned()));
+        }
         // `base` is a piece of the name, which begins where its parenthesis, if any, ends.
         let start = usize::from(inner.len() < stem.len());
         name.get(start..start + base.len())
@@ -283,9 +285,7 @@ impl ApplicationRules {
         }
         let folder = path.rsplit(['/', '\\']).nth(1)?;
         let mut buffer = [0; MAX_ALIAS_BYTES];
-        let entry = self
-            .table
-            .get(lower_ascii(folder.as_bytes(), &mut buffer)?)?;
+        let entry = self.table.get(folded(folder, &mut buffer)?)?;
         Some(Cow::Borrowed(&entry.canonical))
     }
 }
@@ -302,12 +302,24 @@ fn unlisted(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// How names are compared: in lower case, as Unicode has it. `None` where that is longer than any alias.
 #[inline]
-fn lower_ascii<'b>(name: &[u8], buffer: &'b mut [u8; MAX_ALIAS_BYTES]) -> Option<&'b [u8]> {
+fn folded<'b>(name: &str, buffer: &'b mut [u8; MAX_ALIAS_BYTES]) -> Option<&'b [u8]> {
+    if !name.is_ascii() {
+        return folded_unicode(name, buffer);
+    }
     let lower = buffer.get_mut(..name.len())?;
-    for (to, from) in lower.iter_mut().zip(name) {
+    for (to, from) in lower.iter_mut().zip(name.bytes()) {
         *to = from.to_ascii_lowercase();
     }
+    Some(lower)
+}
+
+#[cold]
+fn folded_unicode<'b>(name: &str, buffer: &'b mut [u8; MAX_ALIAS_BYTES]) -> Option<&'b [u8]> {
+    let folded = name.to_lowercase();
+    let lower = buffer.get_mut(..folded.len())?;
+    lower.copy_from_slice(folded.as_bytes());
     Some(lower)
 }
 
@@ -428,12 +440,12 @@ mod tests {
     #[track_caller]
     fn check_with(rules: &ApplicationRules, name: &str, path: Option<&str>, expect: &str) {
         assert_eq!(
-            rules.application(&Cow::Borrowed(name), path, None),
+            rules.application(&Cow::Borrowed(name), path),
             expect,
             "{name}"
         );
         assert_eq!(
-            rules.application(&Cow::Owned(name.to_owned()), path, None),
+            rules.application(&Cow::Owned(name.to_owned()), path),
             expect,
             "{name}"
         );
@@ -539,6 +551,16 @@ mod tests {
             ApplicationRules::builtin().digest(),
             ApplicationRules::builtin().digest()
         );
+    }
+
+    #[test]
+    fn names_are_folded_as_aliases_are() {
+        let rules = "[applications]\ndrawing = [\"zeichnüng\", \"οδος\", \"i\u{0307}stat\"]\n";
+        let rules = ApplicationRules::from_toml(rules).expect("rules");
+        for name in ["ZEICHNÜNG.EXE", "Zeichnüng Helper (GPU)", "ΟΔΟΣ", "İSTAT 3"] {
+            check_with(&rules, name, None, "drawing");
+        }
+        check("ȺȾȺ Helper", "ⱥⱦⱥ");
     }
 
     #[test]
