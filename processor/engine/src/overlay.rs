@@ -162,18 +162,6 @@ impl<K: Hash + Eq, V: Clone> Overlay<K, V> {
         self.len == 0
     }
 
-    /// How many keys have a committed value.
-    #[must_use]
-    pub fn base_len(&self) -> usize {
-        self.base.len()
-    }
-
-    /// How many keys this transaction touched.
-    #[must_use]
-    pub fn dirty_len(&self) -> usize {
-        self.touched.len()
-    }
-
     fn find_touched<Q: Eq + ?Sized>(&self, hash: u64, key: &Q) -> Option<usize>
     where
         K: Borrow<Q>,

@@ -400,7 +400,8 @@ impl<P: Processor> Task<P> {
         Ok(())
     }
 
-    /// The delivery report of the last batch: the log's time of its append, the latest if it has several.
+    /// The delivery report of the last batch: the log's time of its append, the earliest if it has several, for
+    /// the clocks of the brokers that gave them may differ.
     ///
     /// # Errors
     /// [`TaskError::Refused`].

@@ -20,5 +20,5 @@ mod task_state;
 pub use normalize::{NormalizeConfig, NormalizeStage};
 pub use picture::topology;
 pub use rollup::{RollupConfig, RollupStage};
-pub use schemas::Reader;
+pub use schemas::{Reader, StageReaders};
 pub use stage::{SchemaLookup, Stage, StageError};

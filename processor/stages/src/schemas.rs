@@ -6,9 +6,13 @@
 use crate::layout;
 use crate::stage::SchemaLookup;
 use rollcall_codec::{
-    DecodeError, IncompatibleSchema, Message, SchemaCache, SchemaEntry, SchemaRef, messages, wire,
+    DecodeError, IncompatibleSchema, Message, SchemaCache, SchemaEntry, SchemaRef, WireError,
+    messages, wire,
 };
 use rollcall_engine::record::TopicIndex;
+
+/// A value's schema, what is known of it, and the datum.
+type Entry<'s, 'a, M> = (SchemaRef, Option<&'s SchemaEntry<M>>, &'a [u8]);
 
 /// The schemas of one topic's values.
 #[derive(Debug)]
@@ -21,11 +25,22 @@ impl<M: Message> Reader<M> {
         Self(SchemaCache::default())
     }
 
+    fn entry<'a>(
+        &self,
+        value: Option<&'a [u8]>,
+        header: Option<&[u8]>,
+    ) -> Result<Entry<'_, 'a, M>, WireError> {
+        let (schema, datum) = wire::split(value.unwrap_or_default(), header)?;
+        Ok((schema, self.0.get(schema), datum))
+    }
+
     /// The schema that must be learnt before `value` can be read.
     #[must_use]
     pub fn needed(&self, value: Option<&[u8]>, header: Option<&[u8]>) -> Option<SchemaRef> {
-        let (schema, _) = wire::split(value.unwrap_or_default(), header).ok()?;
-        self.0.get(schema).is_none().then_some(schema)
+        match self.entry(value, header) {
+            Ok((schema, None, _)) => Some(schema),
+            _ => None,
+        }
     }
 
     /// Learns what the registry says of a schema.
@@ -48,9 +63,8 @@ impl<M: Message> Reader<M> {
         value: Option<&[u8]>,
         header: Option<&[u8]>,
     ) -> Option<&IncompatibleSchema> {
-        let (schema, _) = wire::split(value.unwrap_or_default(), header).ok()?;
-        match self.0.get(schema)? {
-            SchemaEntry::Incompatible(error) => Some(error),
+        match self.entry(value, header) {
+            Ok((_, Some(SchemaEntry::Incompatible(error)), _)) => Some(error),
             _ => None,
         }
     }
@@ -64,10 +78,9 @@ impl<M: Message> Reader<M> {
         value: Option<&'a [u8]>,
         header: Option<&[u8]>,
     ) -> Result<M::Value<'a>, DecodeError> {
-        let (schema, datum) = wire::split(value.unwrap_or_default(), header)?;
-        match self.0.get(schema) {
-            Some(entry) => entry.decode(schema, datum),
-            None => Err(DecodeError::UnknownSchema(schema)),
+        match self.entry(value, header)? {
+            (schema, Some(entry), datum) => entry.decode(schema, datum),
+            (schema, None, _) => Err(DecodeError::UnknownSchema(schema)),
         }
     }
 }
@@ -80,7 +93,7 @@ impl<M: Message> Default for Reader<M> {
 
 /// The readers of a stage: of its input `I`, its own state `S` and its task state.
 #[derive(Debug)]
-pub(crate) struct StageReaders<I: Message, S: Message> {
+pub struct StageReaders<I: Message, S: Message> {
     pub(crate) inputs: Reader<I>,
     pub(crate) states: Reader<S>,
     pub(crate) task_states: Reader<messages::TaskState>,

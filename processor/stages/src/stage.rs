@@ -1,8 +1,10 @@
 //! What the shell needs of a stage beyond [`Processor`]: schemas are looked up by the shell, for that is IO.
 
-use rollcall_codec::SchemaRef;
+use crate::schemas::StageReaders;
+use rollcall_codec::{Message, SchemaRef};
 use rollcall_domain::pipeline::TaskState;
 use rollcall_engine::{Processor, TopicIndex};
+use std::fmt::Display;
 
 /// What the registry says of a schema id.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,19 +17,36 @@ pub enum SchemaLookup {
 
 /// A consume-transform-produce stage.
 pub trait Stage: Processor<Error = StageError> {
+    /// What it reads.
+    type Input: Message;
+    /// What it keeps in its state topic.
+    type State: Message;
+
+    /// Its readers.
+    fn readers(&self) -> &StageReaders<Self::Input, Self::State>;
+
+    /// Its readers, to be taught.
+    fn readers_mut(&mut self) -> &mut StageReaders<Self::Input, Self::State>;
+
     /// The schema that must be learnt before `value`, read from `topic`, can be handed over, if any.
     fn schema_needed(
         &self,
         topic: TopicIndex,
         value: Option<&[u8]>,
         schema_header: Option<&[u8]>,
-    ) -> Option<SchemaRef>;
+    ) -> Option<SchemaRef> {
+        self.readers().needed(topic, value, schema_header)
+    }
 
     /// Learns what the registry says of a schema that `topic`'s values use.
-    fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup);
+    fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup) {
+        self.readers_mut().learn(topic, schema, lookup);
+    }
 
-    /// Forgets which schemas the registry did not know, so that it is asked again.
-    fn forget_unknown_schemas(&mut self);
+    /// Forgets which schemas of the input the registry did not know, so that it is asked again.
+    fn forget_unknown_schemas(&mut self) {
+        self.readers_mut().inputs.forget_unknown();
+    }
 
     /// The task state as of the latest seal or restore.
     fn task_state(&self) -> &TaskState;
@@ -87,4 +106,19 @@ pub enum StageError {
     /// A broken invariant of the program.
     #[error("broken invariant: {0}; please report it")]
     Invariant(String),
+}
+
+impl StageError {
+    /// A state record under `key` that can't be read.
+    pub(crate) fn unreadable(key: &str, error: impl Display) -> Self {
+        Self::UnreadableState {
+            key: key.to_owned(),
+            detail: error.to_string(),
+        }
+    }
+
+    /// A record of ours that can't be encoded: all that goes into one was checked before.
+    pub(crate) fn unencodable(error: impl Display) -> Self {
+        Self::Invariant(format!("an internal record can't be encoded: {error}"))
+    }
 }

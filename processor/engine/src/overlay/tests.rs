@@ -105,8 +105,8 @@ impl Pair {
         }
         assert_eq!(self.overlay.len(), self.model.len());
         assert_eq!(self.overlay.is_empty(), self.model.is_empty());
-        assert_eq!(self.overlay.base_len(), self.committed.len());
-        assert_eq!(self.overlay.dirty_len(), self.touched.len());
+        assert_eq!(self.overlay.iter_committed().count(), self.committed.len());
+        assert_eq!(self.overlay.dirty().len(), self.touched.len());
     }
 }
 

@@ -1,7 +1,9 @@
 //! From a decoded snapshot to observations, or to the reason why not. Pure functions of their arguments.
 
 use super::{NAME_BYTES_MAX, NormalizeConfig};
-use rollcall_domain::identity::{Directory, resolve};
+use foldhash::fast::FixedState;
+use hashbrown::{HashMap, HashTable};
+use rollcall_domain::identity::{Directory, Owner, resolve};
 use rollcall_domain::observation::{Observation, SnapshotObservations, SourceOffset, TaskCounts};
 use rollcall_domain::pipeline::MachineCpu;
 use rollcall_domain::process::Process;
@@ -12,6 +14,7 @@ use rollcall_normalize::{
     ApplicationRules, Context, LineError, Listing, cpu, decode_text, parse_structured, parse_text,
 };
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
 /// Bytes of a foreign name that a detail repeats.
 const DETAIL_NAME_BYTES: usize = 128;
@@ -187,12 +190,7 @@ pub(crate) fn assemble<'a>(material: Material<'a, '_>, directory: &dyn Directory
     counts.snapshots_accepted += 1;
     counts.lines_accepted += listing.processes.len() as i64;
     counts.lines_rejected += lines_rejected;
-    let mut users = Users {
-        snapshot,
-        directory,
-        known: Vec::new(),
-        resolved: Vec::new(),
-    };
+    let mut users = Users::of(snapshot, directory);
     let observations = listing
         .processes
         .into_iter()
@@ -234,14 +232,28 @@ pub(crate) fn assemble<'a>(material: Material<'a, '_>, directory: &dyn Directory
 }
 
 /// The users of one snapshot, resolved once per distinct owner.
+///
+/// How many owners there are is the machine's choice: neither step may look at all that are known.
 struct Users<'a, 'd> {
     snapshot: &'a Snapshot<'a>,
     directory: &'d dyn Directory,
-    known: Vec<(Option<Cow<'a, str>>, u32)>,
+    known: HashMap<Owner<'a>, u32, FixedState>,
     resolved: Vec<ResolvedUser<'a>>,
+    /// Positions in `resolved`, by user: two owners may be the same one.
+    index: HashTable<u32>,
 }
 
-impl<'a> Users<'a, '_> {
+impl<'a, 'd> Users<'a, 'd> {
+    fn of(snapshot: &'a Snapshot<'a>, directory: &'d dyn Directory) -> Self {
+        Self {
+            snapshot,
+            directory,
+            known: HashMap::default(),
+            resolved: Vec::new(),
+            index: HashTable::new(),
+        }
+    }
+
     fn index_of(&mut self, process: &Process<'a>) -> u32 {
         // The snapshot's own user owns everything on it: the owner is not looked at.
         let owner = if self.snapshot.user.is_some() {
@@ -249,20 +261,28 @@ impl<'a> Users<'a, '_> {
         } else {
             &process.owner
         };
-        if let Some((_, index)) = self.known.iter().find(|(known, _)| known == owner) {
+        if let Some(index) = self.known.get(owner) {
             return *index;
         }
-        let resolved = resolve(self.snapshot, owner, self.directory);
-        let index = self
-            .resolved
-            .iter()
-            .position(|known| *known == resolved)
-            .unwrap_or_else(|| {
-                self.resolved.push(resolved);
-                self.resolved.len() - 1
-            }) as u32;
-        self.known.push((owner.clone(), index));
+        let index = self.index_of_user(resolve(self.snapshot, owner, self.directory));
+        self.known.insert(owner.clone(), index);
         index
+    }
+
+    fn index_of_user(&mut self, user: ResolvedUser<'a>) -> u32 {
+        let hash_of = |user: &ResolvedUser<'_>| FixedState::default().hash_one(user);
+        let resolved = &mut self.resolved;
+        let entry = self.index.entry(
+            hash_of(&user),
+            |&at| resolved[at as usize] == user,
+            |&at| hash_of(&resolved[at as usize]),
+        );
+        *entry
+            .or_insert_with(|| {
+                resolved.push(user);
+                resolved.len() as u32 - 1
+            })
+            .get()
     }
 
     /// A snapshot without processes still counts for its user, where it has one.
@@ -271,5 +291,107 @@ impl<'a> Users<'a, '_> {
             return vec![resolve(self.snapshot, &None, self.directory)];
         }
         self.resolved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollcall_domain::snapshot::{Machine, Os, SnapshotId};
+    use rollcall_normalize::limits::MAX_PROCESSES;
+    use std::collections::BTreeMap;
+
+    /// Knows one user, whose name is what a local name becomes on the machine.
+    struct Twin;
+    impl Directory for Twin {
+        fn faculty_of(&self, user: &str) -> Option<Option<&str>> {
+            (user == "ada@m").then_some(Some("law"))
+        }
+    }
+
+    fn snapshot(user: Option<&'static str>) -> Snapshot<'static> {
+        Snapshot {
+            id: SnapshotId(1),
+            observed_at: Timestamp::from_micros(0),
+            utc_offset_seconds: None,
+            machine: Machine {
+                id: "m".into(),
+                name: None,
+                os: Os::Windows,
+                os_version: None,
+                cpu_count: None,
+                memory_bytes: None,
+            },
+            user: user.map(Cow::Borrowed),
+            faculty: None,
+            command: None,
+            attributes: BTreeMap::new(),
+            payload: Payload::Windows(Vec::new()),
+        }
+    }
+
+    fn owned_by(owner: Option<String>) -> Process<'static> {
+        Process {
+            pid: 1,
+            parent_pid: None,
+            created_at: None,
+            executable_name: "sh".into(),
+            executable_path: None,
+            command_line: None,
+            owner: owner.map(Cow::Owned),
+            state: None,
+            cpu_time_us: None,
+            memory_usage_bytes: None,
+            memory_virtual_bytes: None,
+            thread_count: None,
+            application: "sh".into(),
+        }
+    }
+
+    #[track_caller]
+    fn check(
+        user: Option<&'static str>,
+        owners: &[Option<String>],
+        expect: &[u32],
+        users: &[&str],
+    ) {
+        let snapshot = snapshot(user);
+        let mut known = Users::of(&snapshot, &Twin);
+        let of = |owner: &Option<String>| known.index_of(&owned_by(owner.clone()));
+        assert_eq!(owners.iter().map(of).collect::<Vec<_>>(), expect);
+        let resolved = known.resolved_or_empty();
+        assert!(
+            resolved
+                .iter()
+                .map(|user| &*user.user)
+                .eq(users.iter().copied())
+        );
+    }
+
+    #[test]
+    fn two_owners_may_be_one_user() {
+        let name = |name: &str| Some(name.to_owned());
+        let owners = [name("ada"), None, name("bob"), name("ada@m"), name("ada")];
+        check(
+            None,
+            &owners,
+            &[0, 1, 2, 0, 0],
+            &["ada@m", "(unknown)", "bob@m"],
+        );
+        check(Some("eve"), &owners, &[0; 5], &["eve"]);
+        check(Some("eve"), &[], &[], &["eve"]);
+        check(None, &[], &[], &[]);
+    }
+
+    /// Each owner was compared with all before it, twice: a snapshot of 3 MB took more than a minute.
+    #[test]
+    fn as_many_owners_as_processes_are_no_more_work_each() {
+        let owners: Vec<_> = (0..MAX_PROCESSES)
+            .map(|at| Some(format!("u{at}")))
+            .collect();
+        let users: Vec<_> = (0..MAX_PROCESSES).map(|at| format!("u{at}@m")).collect();
+        let expect: Vec<_> = (0..MAX_PROCESSES as u32).collect();
+        let users: Vec<&str> = users.iter().map(|user| &**user).collect();
+        check(None, &owners, &expect, &users);
     }
 }

@@ -12,12 +12,12 @@ mod partials;
 
 use crate::layout::{self, Partitions};
 use crate::schemas::StageReaders;
-use crate::stage::{SchemaLookup, Stage, StageError};
+use crate::stage::{Stage, StageError};
 use crate::task_state;
 use accept::{Accepted, Material, Rejected};
 use memory::Memory;
 use partials::Partials;
-use rollcall_codec::{Encoder, SchemaRef, messages};
+use rollcall_codec::{Encoder, messages};
 use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::pipeline::{DeadLetter, Partial, Rejection, RollupPartials, TaskState};
 use rollcall_domain::snapshot::{Snapshot, SnapshotId};
@@ -80,6 +80,7 @@ pub struct NormalizeStage {
     partials: Partials,
     time: StageTime,
     state: TaskState,
+    /// Records rejected whole since this task was restored, by reason.
     rejected: Vec<(RejectionReason, u64)>,
 }
 
@@ -116,12 +117,6 @@ impl NormalizeStage {
         self.directory = directory;
     }
 
-    /// Records rejected whole since this task was restored, by reason.
-    #[must_use]
-    pub fn rejected(&self) -> &[(RejectionReason, u64)] {
-        &self.rejected
-    }
-
     fn decode<'a>(&self, record: &InputRecord<'a>) -> Result<Snapshot<'a>, Rejected> {
         self.readers
             .inputs
@@ -129,13 +124,9 @@ impl NormalizeStage {
             .map_err(|error| Rejected::new(error.reason(), error.detail()))
     }
 
-    /// One record up to its place in the batch. `Ok(false)`: a repeated snapshot.
-    fn take(
-        &mut self,
-        record: &InputRecord<'_>,
-        batch: &mut Batch,
-    ) -> Result<bool, (Rejected, Origin)> {
-        let bare = |rejected| (rejected, Origin::default());
+    /// One record up to its place in the batch.
+    fn take(&mut self, record: &InputRecord<'_>, batch: &mut Batch) -> Result<(), NotTaken> {
+        let bare = |rejected| NotTaken::Rejected(rejected, Origin::default());
         let ingested_at = Timestamp::from_micros(record.timestamp_us);
         let snapshot = self.decode(record).map_err(bare)?;
         accept::check_machine(&snapshot).map_err(bare)?;
@@ -143,12 +134,12 @@ impl NormalizeStage {
             machine_id: Some(snapshot.machine.id.clone().into_owned()),
             snapshot_id: Some(snapshot.id),
         };
-        let with_origin = |rejected| (rejected, origin());
+        let with_origin = |rejected| NotTaken::Rejected(rejected, origin());
         accept::check_key(record.key, &snapshot).map_err(with_origin)?;
         let event_at = accept::event_time(snapshot.observed_at, ingested_at, &self.config)
             .map_err(with_origin)?;
         if self.memory.is_duplicate(&snapshot.machine.id, snapshot.id) {
-            return Ok(false);
+            return Err(NotTaken::Duplicate);
         }
         let rules = Arc::clone(&self.rules);
         let text = accept::payload_text(&snapshot.payload).map_err(with_origin)?;
@@ -172,10 +163,11 @@ impl NormalizeStage {
             &*self.directory,
         );
         self.emit(&accepted, batch).map_err(with_origin)?;
-        self.emit_line_letters(&snapshot, &accepted, batch);
+        self.emit_line_letters(&snapshot, &accepted, batch)
+            .map_err(NotTaken::Failed)?;
         self.memory
             .accept(&snapshot.machine.id, snapshot.id, accepted.next_cpu);
-        Ok(true)
+        Ok(())
     }
 
     fn emit(&mut self, accepted: &Accepted<'_>, batch: &mut Batch) -> Result<(), Rejected> {
@@ -211,7 +203,7 @@ impl NormalizeStage {
         snapshot: &Snapshot<'_>,
         accepted: &Accepted<'_>,
         batch: &mut Batch,
-    ) {
+    ) -> Result<(), StageError> {
         let observations = &accepted.observations;
         for line in accepted
             .rejected_lines
@@ -237,8 +229,9 @@ impl NormalizeStage {
                     raw_length: raw.len() as i64,
                 },
                 batch,
-            );
+            )?;
         }
+        Ok(())
     }
 
     fn reject(
@@ -247,7 +240,7 @@ impl NormalizeStage {
         rejected: &Rejected,
         origin: Origin,
         batch: &mut Batch,
-    ) {
+    ) -> Result<(), StageError> {
         self.state.counts.snapshots_rejected += 1;
         match self
             .rejected
@@ -274,15 +267,18 @@ impl NormalizeStage {
                 raw_length: raw.len() as i64,
             },
             batch,
-        );
+        )
     }
 
-    fn push_letter(&mut self, letter: &DeadLetter<'_>, batch: &mut Batch) {
+    fn push_letter(
+        &mut self,
+        letter: &DeadLetter<'_>,
+        batch: &mut Batch,
+    ) -> Result<(), StageError> {
         let mut value = Vec::with_capacity(256 + letter.raw.len());
-        if self.encoder.encode_dead_letter(letter, &mut value).is_err() {
-            // Nothing in a dead letter can fail to encode; if it did, the counts in the ledger would tell.
-            return;
-        }
+        self.encoder
+            .encode_dead_letter(letter, &mut value)
+            .map_err(StageError::unencodable)?;
         let SourceOffset { partition, offset } = letter.source;
         batch.push(OutputRecord {
             topic: layout::DEAD_LETTERS.index,
@@ -290,6 +286,7 @@ impl NormalizeStage {
             key: Some(format!("{partition}/{offset}").into_bytes()),
             value: Some(value),
         });
+        Ok(())
     }
 
     fn seal_partials(&mut self, next_offset: i64, batch: &mut Batch) -> Result<(), StageError> {
@@ -313,7 +310,7 @@ impl NormalizeStage {
                 let mut value = Vec::new();
                 self.encoder
                     .encode_partials(&message, &mut value)
-                    .map_err(invariant)?;
+                    .map_err(StageError::unencodable)?;
                 batch.push(OutputRecord {
                     topic: layout::PARTIALS.index,
                     partition: target as i32,
@@ -330,7 +327,7 @@ impl NormalizeStage {
             let mut value = Vec::new();
             self.encoder
                 .encode_normalize_state(&state, &mut value)
-                .map_err(invariant)?;
+                .map_err(StageError::unencodable)?;
             batch.push(OutputRecord {
                 topic: layout::STATE_NORMALIZE.index,
                 partition: self.config.partition,
@@ -338,18 +335,19 @@ impl NormalizeStage {
                 value: Some(value),
             });
         }
-        let mut value = Vec::new();
-        self.encoder
-            .encode_task_state(&self.state, &mut value)
-            .map_err(invariant)?;
-        batch.push(OutputRecord {
-            topic: layout::TASK_STATE.index,
-            partition: layout::normalize_task_partition(self.config.partition),
-            key: Some(task_state::key(layout::NORMALIZE, self.config.partition)),
-            value: Some(value),
-        });
-        Ok(())
+        let partition = layout::normalize_task_partition(self.config.partition);
+        task_state::write(&self.state, partition, &mut self.encoder, batch)
     }
+}
+
+/// Why a record does not end as an accepted snapshot.
+enum NotTaken {
+    /// Its snapshot was accepted before.
+    Duplicate,
+    /// It becomes a dead letter.
+    Rejected(Rejected, Origin),
+    /// The task can't go on.
+    Failed(StageError),
 }
 
 /// What is known of a rejected record's origin.
@@ -357,10 +355,6 @@ impl NormalizeStage {
 struct Origin {
     machine_id: Option<String>,
     snapshot_id: Option<SnapshotId>,
-}
-
-fn invariant(error: impl std::fmt::Display) -> StageError {
-    StageError::Invariant(format!("an internal record can't be encoded: {error}"))
 }
 
 /// Bytes of a key's names.
@@ -405,13 +399,8 @@ impl Processor for NormalizeStage {
     ) -> Result<(), StageError> {
         let text = String::from_utf8_lossy(key);
         if source == layout::TASK_STATE.index {
-            if let Some(value) = value {
-                let found = self
-                    .readers
-                    .task_states
-                    .read(Some(value), None)
-                    .map_err(|error| unreadable(&text, &error))?;
-                task_state::check(&found, &self.state)?;
+            let found = task_state::read(&self.readers.task_states, &text, value, &self.state)?;
+            if let Some(found) = found {
                 self.state = found;
             }
             return Ok(());
@@ -421,7 +410,7 @@ impl Processor for NormalizeStage {
                 self.readers
                     .states
                     .read(Some(value), None)
-                    .map_err(|error| unreadable(&text, &error))?,
+                    .map_err(|error| StageError::unreadable(&text, error))?,
             ),
             None => None,
         };
@@ -441,9 +430,12 @@ impl Processor for NormalizeStage {
         self.time.handle_record(record.timestamp_us);
         self.state.counts.snapshots_read += 1;
         match self.take(record, batch) {
-            Ok(true) => {}
-            Ok(false) => self.state.counts.snapshots_duplicate += 1,
-            Err((rejected, origin)) => self.reject(record, &rejected, origin, batch),
+            Ok(()) => {}
+            Err(NotTaken::Duplicate) => self.state.counts.snapshots_duplicate += 1,
+            Err(NotTaken::Rejected(rejected, origin)) => {
+                self.reject(record, &rejected, origin, batch)?;
+            }
+            Err(NotTaken::Failed(error)) => return Err(error),
         }
         if !self.state.counts.balanced() {
             return Err(StageError::Invariant(format!(
@@ -474,29 +466,16 @@ impl Processor for NormalizeStage {
     }
 }
 
-pub(crate) fn unreadable(key: &str, error: &dyn std::fmt::Display) -> StageError {
-    StageError::UnreadableState {
-        key: key.to_owned(),
-        detail: error.to_string(),
-    }
-}
-
 impl Stage for NormalizeStage {
-    fn schema_needed(
-        &self,
-        topic: TopicIndex,
-        value: Option<&[u8]>,
-        schema_header: Option<&[u8]>,
-    ) -> Option<SchemaRef> {
-        self.readers.needed(topic, value, schema_header)
+    type Input = messages::ProcessSnapshot;
+    type State = messages::MachineState;
+
+    fn readers(&self) -> &StageReaders<Self::Input, Self::State> {
+        &self.readers
     }
 
-    fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup) {
-        self.readers.learn(topic, schema, lookup);
-    }
-
-    fn forget_unknown_schemas(&mut self) {
-        self.readers.inputs.forget_unknown();
+    fn readers_mut(&mut self) -> &mut StageReaders<Self::Input, Self::State> {
+        &mut self.readers
     }
 
     fn task_state(&self) -> &TaskState {

@@ -4,7 +4,7 @@
 //! per key and transaction, however many snapshots contributed.
 
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashTable};
 use rollcall_domain::ResolvedUser;
 use rollcall_domain::hash::partition_for;
 use rollcall_domain::hll::hash_text;
@@ -14,8 +14,27 @@ use rollcall_domain::rollup::{Accumulator, Contribution, GroupingSet, RollupKey}
 use rollcall_domain::time::Timestamp;
 use rollcall_domain::window::{Grain, Window};
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
-type Keys = HashMap<String, Accumulator, FixedState>;
+/// What was contributed to each key. A key is looked up without its names being copied.
+#[derive(Debug, Default)]
+struct Keys(HashTable<(RollupKey<'static>, Accumulator)>);
+
+impl Keys {
+    /// What was contributed to `key` so far.
+    fn of(&mut self, key: RollupKey<'_>) -> &mut Accumulator {
+        let hash_of = |key: &RollupKey<'_>| FixedState::default().hash_one(key);
+        let entry = self.0.entry(
+            hash_of(&key),
+            |(known, _)| *known == key,
+            |(known, _)| hash_of(known),
+        );
+        let (_, accumulator) = entry
+            .or_insert_with(|| (key.into_owned(), Accumulator::default()))
+            .into_mut();
+        accumulator
+    }
+}
 
 /// The distinct names of a snapshot's users, or of their faculties.
 struct Groups<'a> {
@@ -27,7 +46,7 @@ struct Groups<'a> {
 impl<'a> Groups<'a> {
     fn of<'b>(
         snapshot: &'a SnapshotObservations<'b>,
-        name: impl Fn(&'a ResolvedUser<'b>) -> &'a str,
+        name: fn(&'a ResolvedUser<'b>) -> &'a str,
     ) -> Self {
         let mut known = HashMap::<&str, usize, FixedState>::default();
         let mut names = Vec::new();
@@ -46,6 +65,7 @@ impl<'a> Groups<'a> {
     fn add(
         &self,
         keys: &mut Keys,
+        key: fn(Cow<'a, str>) -> RollupKey<'a>,
         snapshot: &SnapshotObservations<'_>,
         contribution: &Contribution,
         applications: &[u64],
@@ -65,7 +85,7 @@ impl<'a> Groups<'a> {
         processes.sort_by_key(|(name, ..)| *name);
         let mut processes = processes.into_iter().peekable();
         for (index, &name) in self.names.iter().enumerate() {
-            let accumulator = keys.entry_ref(name).or_default();
+            let accumulator = keys.of(key(Cow::Borrowed(name)));
             accumulator.add_snapshot(contribution);
             while let Some((_, observation, application)) =
                 processes.next_if(|(name, ..)| *name == index)
@@ -84,7 +104,6 @@ pub(crate) struct Partials {
     finest: [Grain; 3],
     /// Per grouping set: the windows that were touched, mostly one or two.
     windows: [Vec<(Timestamp, Keys)>; 3],
-    key: String,
 }
 
 impl Partials {
@@ -93,7 +112,6 @@ impl Partials {
         Self {
             finest,
             windows: Default::default(),
-            key: String::new(),
         }
     }
 
@@ -121,7 +139,7 @@ impl Partials {
         // A user may stand twice, with two faculties; it still is one contribution.
         let groups = Groups::of(snapshot, |user| &user.user);
         let keys = self.window(GroupingSet::User, snapshot.event_at);
-        groups.add(keys, snapshot, contribution, applications);
+        groups.add(keys, RollupKey::User, snapshot, contribution, applications);
     }
 
     fn add_faculties(
@@ -132,9 +150,15 @@ impl Partials {
     ) {
         let groups = Groups::of(snapshot, |user| &user.faculty);
         let keys = self.window(GroupingSet::Faculty, snapshot.event_at);
-        groups.add(keys, snapshot, contribution, applications);
+        groups.add(
+            keys,
+            RollupKey::Faculty,
+            snapshot,
+            contribution,
+            applications,
+        );
         for user in &snapshot.users {
-            let accumulator = keys.entry_ref(&*user.faculty).or_default();
+            let accumulator = keys.of(RollupKey::Faculty(Cow::Borrowed(&user.faculty)));
             accumulator.users.insert_hash(hash_text(&user.user));
         }
     }
@@ -149,7 +173,6 @@ impl Partials {
             .iter()
             .map(|user| hash_text(&user.user))
             .collect();
-        let mut key = std::mem::take(&mut self.key);
         let keys = self.window(GroupingSet::Application, snapshot.event_at);
         // A key's first process of this snapshot counts the snapshot. Sorting brings a key's processes together.
         let mut order: Vec<&_> = snapshot.observations.iter().collect();
@@ -162,14 +185,11 @@ impl Partials {
             of(a) == of(b) && a.process.application == b.process.application
         };
         for group in order.chunk_by(same) {
-            let rollup_key = RollupKey::Application {
+            let accumulator = keys.of(RollupKey::Application {
                 faculty: Cow::Borrowed(&**of(group[0])),
                 os: snapshot.machine.os,
                 application: Cow::Borrowed(&*group[0].process.application),
-            };
-            key.clear();
-            rollup_key.write_text(&mut key);
-            let accumulator = keys.entry_ref(&*key).or_default();
+            });
             accumulator.add_snapshot(contribution);
             for observation in group {
                 let process = &observation.process;
@@ -179,7 +199,6 @@ impl Partials {
                     .insert_hash(users[observation.user as usize]);
             }
         }
-        self.key = key;
     }
 
     fn window(&mut self, set: GroupingSet, at: Timestamp) -> &mut Keys {
@@ -198,16 +217,16 @@ impl Partials {
     /// Takes everything, per target partition, in a fixed order.
     pub(crate) fn take(&mut self, partitions: i32) -> Vec<Vec<Partial<'static>>> {
         let mut targets = vec![Vec::new(); partitions.max(1) as usize];
+        let mut text = String::new();
         for set in GroupingSet::ALL {
             let grain = self.finest[set as usize];
             for (start, keys) in self.windows[set as usize].drain(..) {
-                let mut keys: Vec<_> = keys.into_iter().collect();
-                keys.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-                for (text, accumulator) in keys {
+                let mut keys: Vec<_> = keys.0.into_iter().collect();
+                keys.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+                for (key, accumulator) in keys {
+                    text.clear();
+                    key.write_text(&mut text);
                     let target = partition_for(text.as_bytes(), partitions) as usize;
-                    let Some(key) = RollupKey::parse(set, &text).map(RollupKey::into_owned) else {
-                        continue;
-                    };
                     targets[target].push(Partial {
                         key,
                         window: Window { grain, start },

@@ -13,11 +13,10 @@ mod seal;
 mod state_key;
 
 use crate::layout::{self, Partitions};
-use crate::normalize::unreadable;
 use crate::schemas::StageReaders;
-use crate::stage::{SchemaLookup, Stage, StageError};
+use crate::stage::{Stage, StageError};
 use crate::task_state;
-use rollcall_codec::{Encoder, SchemaRef, messages};
+use rollcall_codec::{Encoder, messages};
 use rollcall_domain::pipeline::{Partial, RollupPartials, RollupState, TaskState, Upstream};
 use rollcall_domain::rollup::{Accumulator, GroupingSet};
 use rollcall_domain::time::Timestamp;
@@ -257,20 +256,15 @@ impl Processor for RollupStage {
     ) -> Result<(), StageError> {
         let text = String::from_utf8_lossy(key);
         if source == layout::TASK_STATE.index {
-            if let Some(value) = value {
-                let found = self
-                    .readers
-                    .task_states
-                    .read(Some(value), None)
-                    .map_err(|error| unreadable(&text, &error))?;
-                task_state::check(&found, &self.state)?;
+            let found = task_state::read(&self.readers.task_states, &text, value, &self.state)?;
+            if let Some(found) = found {
                 self.check_upstreams(&found)?;
                 self.state = found;
             }
             return Ok(());
         }
         let (set, grain, start, rollup_key) = parse_state_key(&text)
-            .ok_or_else(|| unreadable(&text, &"its key is of no known form"))?;
+            .ok_or_else(|| StageError::unreadable(&text, "its key is of no known form"))?;
         let end = Window {
             grain,
             start: Timestamp::from_micros(start),
@@ -284,11 +278,11 @@ impl Processor for RollupStage {
         };
         let value = match value {
             Some(value) => {
-                let RollupState { accumulator, .. } = self
-                    .readers
-                    .states
-                    .read(Some(value), None)
-                    .map_err(|error| unreadable(&text, &error))?;
+                let RollupState { accumulator, .. } =
+                    self.readers
+                        .states
+                        .read(Some(value), None)
+                        .map_err(|error| StageError::unreadable(&text, error))?;
                 Some(Value(accumulator))
             }
             None => None,
@@ -376,21 +370,15 @@ impl Processor for RollupStage {
 }
 
 impl Stage for RollupStage {
-    fn schema_needed(
-        &self,
-        topic: TopicIndex,
-        value: Option<&[u8]>,
-        schema_header: Option<&[u8]>,
-    ) -> Option<SchemaRef> {
-        self.readers.needed(topic, value, schema_header)
+    type Input = messages::RollupPartials;
+    type State = messages::RollupState;
+
+    fn readers(&self) -> &StageReaders<Self::Input, Self::State> {
+        &self.readers
     }
 
-    fn learn_schema(&mut self, topic: TopicIndex, schema: SchemaRef, lookup: &SchemaLookup) {
-        self.readers.learn(topic, schema, lookup);
-    }
-
-    fn forget_unknown_schemas(&mut self) {
-        self.readers.inputs.forget_unknown();
+    fn readers_mut(&mut self) -> &mut StageReaders<Self::Input, Self::State> {
+        &mut self.readers
     }
 
     fn task_state(&self) -> &TaskState {

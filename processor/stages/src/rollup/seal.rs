@@ -39,7 +39,7 @@ impl RollupStage {
             let mut value = Vec::new();
             self.encoder
                 .encode_update(&update, &mut value)
-                .map_err(invariant)?;
+                .map_err(StageError::unencodable)?;
             batch.push(OutputRecord {
                 topic: layout::updates_topic(set).index,
                 partition,
@@ -64,7 +64,7 @@ impl RollupStage {
                     };
                     self.encoder
                         .encode_rollup_state(&state, &mut value)
-                        .map_err(invariant)?;
+                        .map_err(StageError::unencodable)?;
                     Some(value)
                 }
                 (ChangeKind::Closed, _) => None,
@@ -101,7 +101,7 @@ impl RollupStage {
         let progress = RollupUpdate::Progress(self.progress());
         self.encoder
             .encode_update(&progress, &mut value)
-            .map_err(invariant)?;
+            .map_err(StageError::unencodable)?;
         for set in GroupingSet::ALL {
             batch.push(OutputRecord {
                 topic: layout::updates_topic(set).index,
@@ -110,22 +110,10 @@ impl RollupStage {
                 value: Some(value.clone()),
             });
         }
-        let mut value = Vec::new();
-        self.encoder
-            .encode_task_state(&self.state, &mut value)
-            .map_err(invariant)?;
-        batch.push(OutputRecord {
-            topic: layout::TASK_STATE.index,
-            partition: layout::rollup_task_partition(self.config.partitions, self.config.partition),
-            key: Some(task_state::key(layout::ROLLUP, self.config.partition)),
-            value: Some(value),
-        });
-        Ok(())
+        let partition =
+            layout::rollup_task_partition(self.config.partitions, self.config.partition);
+        task_state::write(&self.state, partition, &mut self.encoder, batch)
     }
-}
-
-fn invariant(error: impl std::fmt::Display) -> StageError {
-    StageError::Invariant(format!("an internal record can't be encoded: {error}"))
 }
 
 fn kind_of(kind: ChangeKind) -> UpdateKind {

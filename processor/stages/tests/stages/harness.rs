@@ -218,8 +218,12 @@ pub fn normalize_config() -> NormalizeConfig {
 pub type Normalizer = Driven<NormalizeStage>;
 
 pub fn normalize_stage(config: NormalizeConfig) -> NormalizeStage {
+    normalize_stage_with(config, encoder())
+}
+
+pub fn normalize_stage_with(config: NormalizeConfig, encoder: Encoder) -> NormalizeStage {
     let rules = Arc::new(ApplicationRules::builtin());
-    NormalizeStage::new(config, rules, encoder(), Arc::new(Campus))
+    NormalizeStage::new(config, rules, encoder, Arc::new(Campus))
 }
 
 pub fn normalizer() -> Normalizer {

@@ -2,14 +2,14 @@
 
 use crate::harness::{
     DAY, Driven, HOUR, MINUTE, Normalizer, Row, SECOND, T0, encoded, normalize_config,
-    normalize_stage, normalizer, schema_id, snapshot, with_text,
+    normalize_stage, normalize_stage_with, normalizer, schema_id, snapshot, with_text,
 };
-use rollcall_codec::{RecordType, wire};
+use rollcall_codec::{Encoder, RecordType, SchemaIds, wire};
 use rollcall_domain::pipeline::Rejection;
 use rollcall_domain::snapshot::CommandOutput;
 use rollcall_domain::{Payload, RejectionReason, Snapshot};
-use rollcall_stages::layout;
 use rollcall_stages::normalize::{DEAD_LETTER_RAW_BYTES, NAME_BYTES_MAX};
+use rollcall_stages::{StageError, layout};
 
 const ROW: [Row; 1] = [(1, "sh", "ada", 10, 1)];
 
@@ -238,4 +238,25 @@ fn too_large_for_a_message() {
 fn ids_of_our_schemas_are_made_up_and_distinct() {
     let ids: std::collections::BTreeSet<_> = RecordType::ALL.into_iter().map(schema_id).collect();
     assert_eq!(ids.len(), RecordType::COUNT);
+}
+
+/// A letter that could not be encoded was left out in silence: the books said rejected, and the topic held nothing.
+#[test]
+fn a_letter_that_cannot_be_written_stops_the_task() {
+    let no_letters = RecordType::ALL
+        .into_iter()
+        .filter(|record| *record != RecordType::DeadLetter)
+        .fold(SchemaIds::default(), |ids, record| {
+            ids.with(record, schema_id(record))
+        });
+    let broken_line = b"USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND\nada x 0 0 1 1 ? S 08:00 0:00 sh\n";
+    for value in [b"no message".to_vec(), encoded(&with_text(1, broken_line))] {
+        let stage = normalize_stage_with(normalize_config(), Encoder::new(&no_letters));
+        let mut normalizer = Driven::new(stage, layout::SNAPSHOTS.index);
+        let result = normalizer.feed_at(0, T0, Some(b"m1"), Some(&value));
+        assert!(
+            matches!(result, Err(StageError::Invariant(_))),
+            "{result:?}"
+        );
+    }
 }
