@@ -1,11 +1,14 @@
 //! Producers whose schema has moved on: a field added, in other places than ours; ids in headers are the codec's tests'.
+//! And one whose schema nobody knows, in the directory.
 
 use crate::crowd::Crowd;
 use crate::support::{Services, eventually};
 use crate::tables::Tables;
+use rollcall::kafka::sender::Sender;
 use rollcall_codec::RecordType;
 use rollcall_simulator::MischiefConfig;
 use rollcall_stages::layout;
+use std::time::Duration;
 
 /// Our schema with a field more at its end.
 fn evolved() -> String {
@@ -43,6 +46,15 @@ fn a_producer_with_an_added_field_is_read() {
     let services = Services::start();
     let mut crowd = Crowd::new(&services, 12, 40, MischiefConfig::none());
     let mut tables = Tables::new(&services.database_url);
+    // The directory may hold what nobody can read, too.
+    let directory = services.kafka.topic(layout::DIRECTORY_USERS.name);
+    let sender = Sender::new(&services.kafka, "stranger").expect("a producer");
+    for id in [999_999_u32, u32::MAX] {
+        let value = [&[0][..], &id.to_be_bytes(), b"?"].concat();
+        let sent = sender.send(&directory, Some(0), Some(b"nobody"), Some(&value));
+        sent.expect("it is taken");
+    }
+    sender.flush(Duration::from_secs(30)).expect("it arrives");
     let processor = services.run("normalize,rollup,sink");
     crowd.send(60);
     let id = register(&services, &evolved());

@@ -3,13 +3,14 @@
 //! A stage that can't go on takes the others down in order, rather than run half a pipeline.
 
 use super::Shared;
+use super::backoff::Backoff;
 use super::control::{Control, Signal};
 use super::kinds::{NormalizeKind, RollupKind, StageKind};
 use super::sink::{SinkConfig, expect_sink, run_sink};
 use super::stage_thread::run_stage;
 use super::watch::{watch_kafka, watch_postgres};
 use crate::kafka::admin::{Admin, AdminError};
-use crate::kafka::directory::SharedDirectory;
+use crate::kafka::directory::{DirectoryReader, SharedDirectory};
 use rollcall_engine::task::TaskConfig;
 use rollcall_normalize::ApplicationRules;
 use rollcall_stages::{NormalizeConfig, RollupConfig, layout};
@@ -58,8 +59,7 @@ pub fn run_pipeline(
                 rules: Arc::clone(rules),
                 directory: directory.clone(),
             });
-            let stopped = || stop.signal() != Signal::Run;
-            scope.spawn(move || directory.follow(&shared.kafka, &shared.registry, &stopped));
+            scope.spawn(move || follow_directory(&directory, shared, stop));
             threads.push(scope.spawn(move || run_kind(&kind, shared, stop)));
         }
         if let Some((config, task)) = &config.rollup {
@@ -106,6 +106,27 @@ fn run_kind<K: StageKind>(kind: &Arc<K>, shared: &Shared, stop: &Control) -> any
     let ended = run_stage(kind, shared, stop);
     stop.send(Signal::Drain);
     ended
+}
+
+/// Keeps the directory up to date until told to stop.
+fn follow_directory(directory: &SharedDirectory, shared: &Shared, stop: &Control) {
+    let mut backoff = Backoff::new();
+    while stop.signal() == Signal::Run {
+        let followed = DirectoryReader::open(&shared.kafka).and_then(|mut reader| {
+            while stop.signal() == Signal::Run {
+                if let Some(users) = reader.step(&shared.registry)? {
+                    directory.publish(users);
+                    backoff.reset();
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = followed {
+            let error = format!("{error:#}");
+            tracing::warn!(error, "directory-users can't be read; trying again");
+            backoff.wait(stop);
+        }
+    }
 }
 
 /// Waits until the topics are there and right; `false`: asked to stop before. What only a person can mend is an

@@ -279,7 +279,7 @@ fn check_config(topic: &TopicLayout, name: String, config: &Config) -> Result<()
             "compact is not accepted: every record counts, not only the latest of each key",
         ),
     });
-    if written_by_us(topic) {
+    if !topic.is_external() {
         let bytes = found("max.message.bytes").parse::<usize>();
         let good = bytes.is_ok_and(|bytes| bytes >= MAX_MESSAGE_BYTES);
         let why = "rollcall's transactions there need 4194304 or more";
@@ -297,10 +297,6 @@ fn check_config(topic: &TopicLayout, name: String, config: &Config) -> Result<()
 }
 
 /// Whether stages write it. What others write into is as large as they need.
-fn written_by_us(topic: &TopicLayout) -> bool {
-    ![layout::SNAPSHOTS.index, layout::DIRECTORY_USERS.index].contains(&topic.index)
-}
-
 fn away(settings: &KafkaSettings, source: KafkaError) -> AdminError {
     AdminError::Away {
         brokers: settings.brokers.clone(),

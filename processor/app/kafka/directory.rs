@@ -1,9 +1,10 @@
-//! The compacted topic `directory-users`, held in memory and kept up to date by a thread.
+//! The compacted topic `directory-users`, held in memory.
 
 use super::client::KafkaSettings;
 use super::fetch::{Fetcher, Incoming, Polled};
 use super::registry::{Registry, RegistryError};
 use super::restore::end_offset;
+use crate::clock::elapsed_us;
 use rollcall_codec::messages;
 use rollcall_domain::Directory;
 use rollcall_stages::{Reader, layout};
@@ -14,10 +15,8 @@ use std::time::Duration;
 
 /// How long one request to a broker may take.
 const REQUEST: Duration = Duration::from_secs(5);
-/// The wait after the first failure; each further one waits twice as long.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-/// The longest wait.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// How often the directory is published while changes keep coming.
+const PUBLISH_US: i64 = 1_000_000;
 
 /// The directory at one moment.
 #[derive(Clone, Debug, Default)]
@@ -49,55 +48,68 @@ impl SharedDirectory {
         self.complete.load(Ordering::Acquire)
     }
 
-    /// Reads the topic until `stop`, on the caller's thread.
-    pub fn follow(&self, settings: &KafkaSettings, registry: &Registry, stop: &dyn Fn() -> bool) {
-        let mut pause = FIRST_PAUSE;
-        while !stop() {
-            if let Err(error) = self.follow_once(settings, registry, stop) {
-                tracing::warn!(error = %error, "directory-users can't be read; trying again");
-                wait(pause, stop);
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
+    /// From now on this is the directory.
+    pub fn publish(&self, users: Users) {
+        *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+        self.complete.store(true, Ordering::Release);
     }
+}
 
-    fn follow_once(
-        &self,
-        settings: &KafkaSettings,
-        registry: &Registry,
-        stop: &dyn Fn() -> bool,
-    ) -> anyhow::Result<()> {
+/// Reads the topic from its beginning, and what is appended later.
+pub struct DirectoryReader {
+    fetcher: Fetcher,
+    topic: String,
+    reading: Reading,
+    /// Not before this is the directory published again while changes keep coming.
+    publish_at_us: i64,
+}
+
+impl DirectoryReader {
+    /// At the topic's beginning.
+    ///
+    /// # Errors
+    /// If the broker does not answer.
+    pub fn open(settings: &KafkaSettings) -> anyhow::Result<Self> {
         let topic = settings.topic(layout::DIRECTORY_USERS.name);
         let end = end_offset(settings, &topic, 0, REQUEST)?;
         let fetcher = Fetcher::new(settings, "directory")?;
         let (begin, _) = fetcher.watermarks(&topic, 0, REQUEST)?;
         fetcher.assign(&[(topic.clone(), 0, -1)])?;
-        let mut reading = Reading::new(begin, end);
-        while !stop() {
-            match fetcher.poll(Duration::from_millis(100)) {
-                Polled::Record(message) => {
-                    reading.take(&Incoming::of(&message), registry)?;
-                    continue;
-                }
-                Polled::Nothing => {}
-                Polled::OutOfRange => anyhow::bail!("its offsets changed"),
-                Polled::Trouble(error) => tracing::debug!(%error, "directory goes on"),
-            }
-            if let Some(users) = reading.publish(fetcher.position(&topic, 0)) {
-                *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
-                self.complete.store(true, Ordering::Release);
-            }
-        }
-        Ok(())
+        Ok(Self {
+            fetcher,
+            topic,
+            reading: Reading::new(begin, end),
+            publish_at_us: 0,
+        })
     }
-}
 
-fn wait(pause: Duration, stop: &dyn Fn() -> bool) {
-    let mut left = pause;
-    while !left.is_zero() && !stop() {
-        let step = left.min(Duration::from_millis(50));
-        std::thread::sleep(step);
-        left -= step;
+    /// Takes the next record, if one comes soon. All users, if they have changed and everything that stood there at first
+    /// was read: at once when no more comes, and once a second while more keeps coming.
+    ///
+    /// # Errors
+    /// If the log was cut or the registry is away: the topic is to be read anew.
+    pub fn step(&mut self, registry: &Registry) -> anyhow::Result<Option<Users>> {
+        let position = match self.fetcher.poll(Duration::from_millis(100)) {
+            Polled::Record(message) => {
+                let incoming = Incoming::of(&message);
+                self.reading.take(&incoming, registry)?;
+                if elapsed_us() < self.publish_at_us {
+                    return Ok(None);
+                }
+                Some(incoming.offset + 1)
+            }
+            Polled::OutOfRange => anyhow::bail!("its offsets changed"),
+            Polled::Nothing => self.fetcher.position(&self.topic, 0),
+            Polled::Trouble(error) => {
+                tracing::debug!(%error, "directory goes on");
+                return Ok(None);
+            }
+        };
+        let users = self.reading.publish(position);
+        if users.is_some() {
+            self.publish_at_us = elapsed_us() + PUBLISH_US;
+        }
+        Ok(users)
     }
 }
 
@@ -129,7 +141,7 @@ impl Reading {
         (level && std::mem::take(&mut self.changed)).then(|| self.users.clone())
     }
 
-    /// Takes a record. What no schema of the registry can read is passed over.
+    /// Takes a record. What can't be read, for the registry has no schema for it either, is passed over.
     fn take(&mut self, record: &Incoming<'_>, registry: &Registry) -> Result<(), RegistryError> {
         let Some(user) = record.key.and_then(|key| std::str::from_utf8(key).ok()) else {
             tracing::warn!("a record of directory-users without a readable key is passed over");

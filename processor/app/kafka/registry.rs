@@ -1,7 +1,7 @@
 //! The schema registry: registering our schemas, and looking up writers' schemas.
 //!
 //! Calls block and must run on worker threads. A registry that can't be reached, answers oddly, or has lost our schemas,
-//! is an error to wait for; only a sound one that says that it has no such schema makes the schema of a raw snapshot
+//! is an error to wait for; only a sound one that says that it has no such schema makes the schema of what others write
 //! unknown. `schema_registry_converter` registers; looking up is done here, since the library does not tell statuses and
 //! error codes apart.
 
@@ -209,8 +209,8 @@ impl Registry {
         Ok(ids)
     }
 
-    /// What the registry says of the schema with which a record of `topic` was written. Unknown is only ever said of raw
-    /// snapshots: all else is written with schemas that the registry has, or has lost.
+    /// What the registry says of the schema with which a record of `topic` was written. Unknown is only ever said of topics
+    /// that others write: all else is written with schemas that the registry has, or has lost.
     ///
     /// # Errors
     /// If it can't be told: the registry is away or answers oddly, or has lost even our own schemas.
@@ -219,6 +219,10 @@ impl Registry {
         topic: &TopicLayout,
         schema: SchemaRef,
     ) -> Result<SchemaLookup, RegistryError> {
+        // Ids are Java's `int`: no registry has ever given a larger one, and some answer to it as to a path they don't serve.
+        if matches!(schema, SchemaRef::Id(id) if i32::try_from(id).is_err()) {
+            return self.lacking(topic, schema);
+        }
         let path = match schema {
             SchemaRef::Id(id) => format!("schemas/ids/{id}"),
             SchemaRef::Guid(_) => format!("schemas/guids/{schema}"),
@@ -230,19 +234,26 @@ impl Registry {
                 Some(text) => Ok(SchemaLookup::Known(text.to_owned())),
                 None => Err(self.away(format!("schema {schema} comes without its text"))),
             },
-            Err(refusal) if refusal.lacks(schema) => {
-                self.own_id(&layout::SNAPSHOTS, RecordType::ProcessSnapshot)?;
-                if topic.index == layout::SNAPSHOTS.index {
-                    return Ok(SchemaLookup::Unknown);
-                }
-                Err(RegistryError::Unknown {
-                    url: self.url.clone(),
-                    schema,
-                    topic: format!("{}{}", self.prefix, topic.name),
-                })
-            }
+            Err(refusal) if refusal.lacks(schema) => self.lacking(topic, schema),
             Err(refusal) => Err(self.away(refusal.to_string())),
         }
+    }
+
+    /// What it means that the registry has no such schema, if it is sound.
+    fn lacking(
+        &self,
+        topic: &TopicLayout,
+        schema: SchemaRef,
+    ) -> Result<SchemaLookup, RegistryError> {
+        self.own_id(&layout::SNAPSHOTS, RecordType::ProcessSnapshot)?;
+        if topic.is_external() {
+            return Ok(SchemaLookup::Unknown);
+        }
+        Err(RegistryError::Unknown {
+            url: self.url.clone(),
+            schema,
+            topic: format!("{}{}", self.prefix, topic.name),
+        })
     }
 
     /// The id of exactly our schema: the subject's latest may be another's, that has evolved.

@@ -31,6 +31,14 @@ pub struct TopicLayout {
     pub holds: &'static str,
 }
 
+impl TopicLayout {
+    /// Whether others write there, with schemas that need not be ours.
+    #[must_use]
+    pub const fn is_external(self) -> bool {
+        self.index.0 == SNAPSHOTS.index.0 || self.index.0 == DIRECTORY_USERS.index.0
+    }
+}
+
 /// Where a topic's partition count comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PartitionCount {

@@ -76,7 +76,7 @@ fn topic_spec(topic: &TopicLayout, partitions: Partitions) -> TopicSpec {
             Cleanup::Delete
         },
         key: topic.key.to_owned(),
-        external: topic.index == SNAPSHOTS.index || topic.index == DIRECTORY_USERS.index,
+        external: topic.is_external(),
     }
 }
 
