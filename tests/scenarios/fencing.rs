@@ -20,7 +20,7 @@ const REQUEST: Duration = Duration::from_secs(10);
 const HARMLESS: &str = layout::DIRECTORY_USERS.name;
 
 fn claim(services: &Services, id: &str) -> TransactionalProducer {
-    TransactionalProducer::claim(&services.kafka, id, HARMLESS, REQUEST).expect("a claim")
+    TransactionalProducer::claim(&services.kafka, id, None, REQUEST).expect("a claim")
 }
 
 /// Writes one record in a transaction.

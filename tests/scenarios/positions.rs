@@ -8,13 +8,18 @@ use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
+use rollcall::kafka::sender::Sender;
+use rollcall_codec::RecordType;
 use rollcall_domain::GroupingSet;
 use rollcall_simulator::MischiefConfig;
 use rollcall_stages::layout::{self, TopicLayout, updates_topic};
 use std::process::Stdio;
+use std::time::Duration;
 
 const ALL: &str = "normalize,rollup,sink";
 const RECORDS: usize = 150;
+/// How long a sentence is waited for.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn admin(services: &Services) -> AdminClient<DefaultClientContext> {
     ClientConfig::new()
@@ -111,7 +116,13 @@ fn a_quiet_week_changes_nothing() {
 #[track_caller]
 fn says(services: &Services, arguments: &[&str], expect: &str) {
     use std::io::{BufRead, BufReader};
-    let mut command = services.command(&["run", "--log-level", "warn"]);
+    let mut command = services.command(&[
+        "run",
+        "--log-level",
+        "warn",
+        "--http-address",
+        "127.0.0.1:0",
+    ]);
     let mut child = command
         .args(arguments)
         .stdin(Stdio::null())
@@ -120,6 +131,12 @@ fn says(services: &Services, arguments: &[&str], expect: &str) {
         .expect("the binary runs");
     let errors = child.stderr.take().expect("it is piped");
     let processor = Processor::of(child);
+    // Its output ends with it, so that a sentence that is never said is not waited for.
+    let (heard, hears) = std::sync::mpsc::channel::<()>();
+    let end = std::thread::spawn(move || {
+        let _ = hears.recv_timeout(PATIENCE);
+        processor.kill9();
+    });
     let mut said = Vec::new();
     let found = BufReader::new(errors)
         .lines()
@@ -128,7 +145,8 @@ fn says(services: &Services, arguments: &[&str], expect: &str) {
             said.push(line);
             said.last().is_some_and(|line| line.contains(expect))
         });
-    processor.kill9();
+    drop(heard);
+    end.join().expect("it is ended");
     assert!(found, "{expect:?} is not among {said:#?}");
 }
 
@@ -177,4 +195,40 @@ fn another_shape_and_another_deployment_are_refused() {
     assert!(!demo.status.success() && said.contains(expect), "{said}");
     // None has written anything.
     finish(&services, &crowd, &mut tables, services.run(ALL));
+}
+
+#[test]
+fn what_only_a_newer_version_knows_halts_sink() {
+    let (services, crowd, mut tables) = after_a_first_run();
+    let ids = services.registry.schema_ids().expect("registered schemas");
+    let framed = |record, datum: &[u8]| {
+        let mut value = vec![0];
+        value.extend_from_slice(&ids.get(record).expect("an id").to_be_bytes());
+        value.extend_from_slice(datum);
+        value
+    };
+    // A kind of update that resolves to UNKNOWN, and a reason that nobody knows.
+    let update = framed(RecordType::RollupUpdate, &[0, 0, 0]);
+    let mut letter = vec![6];
+    letter.extend_from_slice(b"new");
+    letter.extend_from_slice(&[0; 10]);
+    let letter = framed(RecordType::DeadLetter, &letter);
+    let sender = Sender::new(&services.kafka, "newer").expect("a producer");
+    for (topic, value) in [
+        (layout::UPDATES_FACULTY, update),
+        (layout::DEAD_LETTERS, letter),
+    ] {
+        let end = services.ends(topic, 1)[0];
+        let name = services.kafka.topic(topic.name);
+        let sent = sender.send(&name, Some(0), Some(b"k"), Some(&value));
+        sent.expect("it is taken");
+        sender.flush(Duration::from_secs(30)).expect("it arrives");
+        let expect = format!("offset {end} says what this version of rollcall does not know");
+        says(&services, &["--stages", "sink"], &expect);
+        let at = format!(
+            "SELECT next_offset FROM rollcall.sink_offsets WHERE topic = '{name}' AND partition = 0"
+        );
+        assert!(tables.number(&at) <= Some(end));
+    }
+    tables.assert_equal(&crowd.ledger(&services));
 }

@@ -17,8 +17,8 @@ pub trait StageKind: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// The topic that it reads.
     fn input(&self) -> TopicLayout;
-    /// The topic whose append times tell it the broker's time.
-    fn observed(&self) -> TopicLayout;
+    /// The topic to which it writes whose append times tell it the broker's time, if it needs to know.
+    fn observed(&self) -> Option<TopicLayout>;
     /// Its own partitions of state topics, for task `partition`.
     fn state(&self, partition: i32) -> [(TopicLayout, i32); 2];
     /// When its tasks commit.
@@ -54,8 +54,8 @@ impl StageKind for NormalizeKind {
         layout::SNAPSHOTS
     }
 
-    fn observed(&self) -> TopicLayout {
-        layout::PARTIALS
+    fn observed(&self) -> Option<TopicLayout> {
+        Some(layout::PARTIALS)
     }
 
     fn state(&self, partition: i32) -> [(TopicLayout, i32); 2] {
@@ -111,8 +111,8 @@ impl StageKind for RollupKind {
         layout::PARTIALS
     }
 
-    fn observed(&self) -> TopicLayout {
-        layout::TASK_STATE
+    fn observed(&self) -> Option<TopicLayout> {
+        None
     }
 
     fn state(&self, partition: i32) -> [(TopicLayout, i32); 2] {

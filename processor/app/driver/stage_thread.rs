@@ -4,6 +4,7 @@ use super::Shared;
 use super::control::{Control, Signal};
 use super::kinds::StageKind;
 use super::task_thread::TaskThread;
+use crate::kafka::admin::AdminError;
 use crate::kafka::membership::{Membership, Place, Rebalance};
 use anyhow::Context as _;
 use std::collections::{BTreeMap, VecDeque};
@@ -97,7 +98,8 @@ impl<K: StageKind> StageThread<'_, K> {
                     self.shared.telemetry.health.joined(self.kind.name());
                 }
                 self.membership.accept(&places)?;
-                for (_, partition) in places {
+                for (topic, partition) in places {
+                    self.refuse_a_new_partition(&topic, partition)?;
                     self.start(partition)?;
                 }
             }
@@ -113,6 +115,19 @@ impl<K: StageKind> StageThread<'_, K> {
             }
         }
         Ok(())
+    }
+
+    /// A topic that has grown while we run has its keys on other partitions now.
+    fn refuse_a_new_partition(&self, topic: &str, partition: i32) -> Result<(), AdminError> {
+        let expected = self.kind.input().partitions.of(self.shared.partitions);
+        if partition < expected {
+            return Ok(());
+        }
+        Err(AdminError::PartitionCount {
+            topic: topic.to_owned(),
+            found: partition + 1,
+            expected,
+        })
     }
 
     fn start(&mut self, partition: i32) -> anyhow::Result<()> {

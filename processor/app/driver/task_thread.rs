@@ -34,6 +34,8 @@ const TRANSACTION: Duration = Duration::from_secs(10);
 const DOUBLINGS_MAX: u32 = 3;
 /// How long a schema counts as unknown before the registry is asked again: a registry's follower may have lagged.
 const ASK_AGAIN_US: i64 = 30_000_000;
+/// Records that are restored between two looks at how far the client has read, while more keep coming.
+const RECORDS_PER_POSITION: u64 = 1_000;
 /// How soon a signal is noticed.
 const STEP: Duration = Duration::from_millis(50);
 
@@ -182,13 +184,9 @@ impl<K: StageKind> TaskThread<K> {
         );
         let meter = TaskMeter::begin(&self.shared.telemetry, self.kind.name(), self.partition);
         task.claim(self.kind.make(self.partition, Encoder::new(ids)))?;
-        let producer = TransactionalProducer::claim(
-            kafka,
-            &id,
-            &kafka.topic(self.kind.observed().name),
-            timeout,
-        )
-        .with_context(|| format!("{id} can't be claimed"))?;
+        let observed = self.kind.observed().map(|topic| kafka.topic(topic.name));
+        let producer = TransactionalProducer::claim(kafka, &id, observed, timeout)
+            .with_context(|| format!("{id} can't be claimed"))?;
         let mut targets = Vec::new();
         for (topic, partition) in self.kind.state(self.partition) {
             let name = kafka.topic(topic.name);
@@ -228,6 +226,14 @@ impl<K: StageKind> TaskThread<K> {
             .map(|(_, topic, partition)| (topic.clone(), *partition, -1))
             .collect();
         fetcher.assign(&assignment)?;
+        // Before anything is delivered the position is where reading begins: everything may have been deleted.
+        for (index, topic, partition) in &sources {
+            let (begin, _) = fetcher
+                .watermarks(topic, *partition, REQUEST)
+                .with_context(|| format!("the beginning of {topic}[{partition}] can't be read"))?;
+            task.handle_restore_position(elapsed_us(), *index, begin)?;
+        }
+        let mut records: u64 = 0;
         loop {
             self.obey(task);
             if task.state() != State::Restoring {
@@ -246,12 +252,19 @@ impl<K: StageKind> TaskThread<K> {
                     .map(|(index, ..)| *index);
                 if let Some(index) = index {
                     clients.meter.borrow_mut().restored_record();
-                    self.learn(task, clients, index, incoming.value, None);
+                    if !self.learn(task, clients, index, incoming.value, None) {
+                        return Ok(false);
+                    }
                     accept(task.handle_restore_record(
                         index,
                         incoming.key.unwrap_or_default(),
                         incoming.value,
                     ))?;
+                }
+                records += 1;
+                // The client answers from another of its threads, and not for nothing.
+                if !records.is_multiple_of(RECORDS_PER_POSITION) {
+                    continue;
                 }
             }
             for (index, topic, partition) in &sources {
@@ -353,13 +366,11 @@ impl<K: StageKind> TaskThread<K> {
         match clients.input.poll(wait(until_us)) {
             Polled::Record(message) => {
                 let incoming = Incoming::of(&message);
-                self.learn(
-                    task,
-                    clients,
-                    self.kind.input().index,
-                    incoming.value,
-                    incoming.schema_header,
-                );
+                let topic = self.kind.input().index;
+                let (value, header) = (incoming.value, incoming.schema_header);
+                if !self.learn(task, clients, topic, value, header) {
+                    return Ok(());
+                }
                 let record = InputRecord {
                     partition: incoming.partition,
                     offset: incoming.offset,
@@ -416,7 +427,8 @@ impl<K: StageKind> TaskThread<K> {
         }
     }
 
-    /// Looks a writer's schema up before its first record; waits as long as the registry can't tell.
+    /// Looks a writer's schema up before its first record; waits as long as the registry can't tell. `false`: told to stop
+    /// before that, and the task is abandoned.
     fn learn(
         &self,
         task: &mut Task<K::Stage>,
@@ -424,7 +436,7 @@ impl<K: StageKind> TaskThread<K> {
         topic: TopicIndex,
         value: Option<&[u8]>,
         header: Option<&[u8]>,
-    ) {
+    ) -> bool {
         let ask_again_us = &clients.ask_again_us;
         if ask_again_us
             .get()
@@ -458,6 +470,7 @@ impl<K: StageKind> TaskThread<K> {
                     if self.control.signal() != Signal::Run {
                         // The record is not taken: what is uncommitted is dropped, and nothing is lost.
                         let _ = task.handle_abandoned();
+                        return false;
                     }
                 }
             }
@@ -465,6 +478,7 @@ impl<K: StageKind> TaskThread<K> {
         if waited && task.state() == State::Running {
             self.status(TaskStatus::Running);
         }
+        true
     }
 
     fn commit(&self, task: &mut Task<K::Stage>, clients: &Clients) -> anyhow::Result<()> {

@@ -44,9 +44,8 @@ pub enum Outcome {
 
 /// Remembers the append time of one topic's records.
 pub struct AppendTimes {
-    topic: String,
+    topic: Option<String>,
     earliest_ms: AtomicI64,
-    failed: AtomicI64,
 }
 
 impl ClientContext for AppendTimes {}
@@ -55,16 +54,12 @@ impl ProducerContext for AppendTimes {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        match result {
-            Ok(message) if message.topic() == self.topic => {
-                if let Timestamp::LogAppendTime(ms) = message.timestamp() {
-                    self.earliest_ms.fetch_min(ms, Ordering::Relaxed);
-                }
-            }
-            Ok(_) => {}
-            Err(_) => {
-                self.failed.fetch_add(1, Ordering::Relaxed);
-            }
+        // What was not delivered, the transaction's end tells.
+        if let Ok(message) = result
+            && self.topic.as_deref() == Some(message.topic())
+            && let Timestamp::LogAppendTime(ms) = message.timestamp()
+        {
+            self.earliest_ms.fetch_min(ms, Ordering::Relaxed);
         }
     }
 }
@@ -77,14 +72,14 @@ pub struct TransactionalProducer {
 
 impl TransactionalProducer {
     /// Claims `transactional_id`: every older transaction of it is ended and every older owner fenced when this
-    /// returns. `observed_topic` is the topic whose append times are wanted; `timeout` is for writing and committing one transaction.
+    /// returns. `observed_topic` is the topic whose append times are wanted, if any; `timeout` is for writing and committing one transaction.
     ///
     /// # Errors
     /// What the broker or the client said; the caller backs off and tries again.
     pub fn claim(
         settings: &KafkaSettings,
         transactional_id: &str,
-        observed_topic: &str,
+        observed_topic: Option<String>,
         timeout: Duration,
     ) -> Result<Self, KafkaError> {
         let timeout_ms = timeout.as_millis().to_string();
@@ -108,9 +103,8 @@ impl TransactionalProducer {
             .set("queue.buffering.max.kbytes", "262144");
         settings.tune(&mut config);
         let context = AppendTimes {
-            topic: observed_topic.to_owned(),
+            topic: observed_topic,
             earliest_ms: AtomicI64::new(i64::MAX),
-            failed: AtomicI64::new(0),
         };
         let producer = BaseProducer::from_config_and_context(&config, context)?;
         producer.init_transactions(timeout)?;
@@ -121,7 +115,6 @@ impl TransactionalProducer {
     pub fn commit<'a>(&self, records: impl Iterator<Item = Outgoing<'a>>) -> Outcome {
         let context = self.producer.context();
         context.earliest_ms.store(i64::MAX, Ordering::Relaxed);
-        context.failed.store(0, Ordering::Relaxed);
         if let Err(error) = self.producer.begin_transaction() {
             return self.failed(error);
         }

@@ -60,8 +60,9 @@ type Owner = (i64, String, Option<i32>, Option<Time>);
 /// Claims a partition for this connection, ending the connection that had it before.
 ///
 /// # Errors
-/// Fatal where the database belongs to another deployment, or where the user may not end the connection before
-/// (all SINKs of a database need the same user). After any error the connection is to be thrown away.
+/// Fatal where the database belongs to another deployment, or where the user may not end the connection before;
+/// retriable where it may not even see it (all SINKs of a database need the same user). After any error the connection is
+/// to be thrown away.
 pub async fn claim(
     session: &mut Session,
     request: &ClaimRequest<'_>,
@@ -265,28 +266,40 @@ async fn end_backend(
     start: Time,
 ) -> Result<(), PostgresError> {
     let polls = TERMINATION_PATIENCE.as_millis() / TERMINATION_POLL.as_millis();
+    let failed = |why: String| {
+        Err(PostgresError::own(
+            ErrorClass::Retriable,
+            doing(request),
+            why,
+        ))
+    };
     for _ in 0..polls {
-        let alive: Option<bool> = sqlx::query_scalar(
-            "SELECT pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
-             WHERE pid = $1 AND backend_start = $2 AND pid <> pg_backend_pid()",
+        // Who may not see a session sees that there is one, but not since when.
+        let alive: Option<(Option<String>, Option<bool>)> = sqlx::query_as(
+            "SELECT usename::text, CASE WHEN backend_start = $2 THEN pg_terminate_backend(pid) END \
+             FROM pg_catalog.pg_stat_activity \
+             WHERE pid = $1 AND (backend_start = $2) IS NOT FALSE AND pid <> pg_backend_pid()",
         )
         .bind(pid)
         .bind(start)
         .fetch_optional(&mut session.connection)
         .await
         .doing("end the connection of a partition's owner before")?;
-        if alive.is_none() {
-            return Ok(());
+        match alive {
+            None => return Ok(()),
+            Some((user, None)) => {
+                return failed(format!(
+                    "the connection of its owner before, server process {pid}, may be one of user {}, which this user may \
+                     not see: let all SINKs of a database be the same user, or end it",
+                    user.as_deref().unwrap_or("unknown")
+                ));
+            }
+            Some((_, Some(_))) => tokio::time::sleep(TERMINATION_POLL).await,
         }
-        tokio::time::sleep(TERMINATION_POLL).await;
     }
-    Err(PostgresError::own(
-        ErrorClass::Retriable,
-        doing(request),
-        format!(
-            "the connection of its owner before (server process {pid}, since {} µs) does not end",
-            Timestamp::as_micros(start.0)
-        ),
+    failed(format!(
+        "the connection of its owner before (server process {pid}, since {} µs) does not end",
+        Timestamp::as_micros(start.0)
     ))
 }
 

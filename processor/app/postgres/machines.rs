@@ -244,8 +244,9 @@ async fn update_machines(
         });
         let has_moved = latest.source.partition != known.source_partition;
         let behind_us = latest.ingested_at.micros_since(known.last_seen);
-        let changed = digest != known.digest && behind_us >= 0;
-        if !has_moved && !changed && behind_us < LAST_SEEN_BEHIND_US {
+        // What a partition that lags says of a machine is not news.
+        let is_news = behind_us >= 0 && (has_moved || digest != known.digest);
+        if !is_news && behind_us < LAST_SEEN_BEHIND_US {
             continue;
         }
         moved += u64::from(has_moved);

@@ -13,8 +13,8 @@
 //!
 //! Invariants:
 //! - A flush's effects and its offsets are one transaction, and a claim ends the backend that had the partition before.
-//! - Connections are dedicated, outside any pool; no future of this module may be dropped before it is done (no
-//!   `select!`, no timeout around it), and after any error but [`FlushError::Fenced`] the connection goes.
+//! - Connections are dedicated, outside any pool; no future of this module but connecting and pinging may be dropped before it is done
+//!   (no `select!`, no timeout around it), and after any error but [`FlushError::Fenced`] the connection goes.
 //! - Values are mapped to what PostgreSQL can hold (see [`text`]): no text, name or time can make a flush fail.
 //!
 //! Must not know: Kafka clients, stages beyond what a flush holds, clocks.

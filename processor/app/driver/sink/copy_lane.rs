@@ -2,7 +2,7 @@
 //!
 //! What they hold stays in the consumer's memory until it is flushed; it is decoded in place then.
 
-use super::lane::{Flushed, Lane, report_unreadable};
+use super::lane::{Flushed, Lane, leave_out};
 use super::lane_meter::books_of;
 use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Incoming};
@@ -128,6 +128,10 @@ impl CopyKind for DeadLetters {
     }
 }
 
+type Values<'m, K> = Vec<<<K as CopyKind>::Message as Message>::Value<'m>>;
+type Batches<'a, 'm, K> = Vec<Batch<'a, 'm, <K as CopyKind>::Message>>;
+type Halted = Vec<(Place, String)>;
+
 /// See the module.
 pub(super) struct CopyLane<'f, K: CopyKind> {
     interval: Duration,
@@ -155,22 +159,26 @@ impl<'f, K: CopyKind> CopyLane<'f, K> {
         self.bytes = 0;
     }
 
-    /// What is held of the claimed places, decoded.
-    fn batches<'a, 'm>(&'m self, places: &'a Places) -> Vec<Batch<'a, 'm, K::Message>> {
+    /// What is held of the claimed places, decoded, and the places that have to halt.
+    fn batches<'a, 'm>(&'m self, places: &'a Places) -> (Batches<'a, 'm, K>, Halted) {
         let mut batches = Vec::with_capacity(self.held.len());
+        let mut halted = Vec::new();
         for (&partition, held) in &self.held {
             let place = (K::TOPIC.index, partition);
             let end = held.last().map(|message| Incoming::of(message).offset + 1);
             let Some(advance) = end.and_then(|end| places.advance(place, end)) else {
                 continue;
             };
-            batches.push(Batch {
-                place,
-                advance,
-                values: self.decode(partition, held),
-            });
+            match self.decode(partition, held) {
+                Ok(values) => batches.push(Batch {
+                    place,
+                    advance,
+                    values,
+                }),
+                Err(why) => halted.push((place, why)),
+            }
         }
-        batches
+        (batches, halted)
     }
 
     fn advance_of(&self, batch: &Batch<'_, '_, K::Message>, flushed: &Flushed) -> Advance {
@@ -185,20 +193,17 @@ impl<'f, K: CopyKind> CopyLane<'f, K> {
         }
     }
 
-    fn decode<'m>(
-        &self,
-        partition: i32,
-        held: &'m [Fetched<'f>],
-    ) -> Vec<<K::Message as Message>::Value<'m>> {
+    /// `Err`: why the partition has to halt.
+    fn decode<'m>(&self, partition: i32, held: &'m [Fetched<'f>]) -> Result<Values<'m, K>, String> {
         let mut values = Vec::with_capacity(held.len());
         for message in held {
             let incoming = Incoming::of(message);
             match self.reader.read(incoming.value, incoming.schema_header) {
                 Ok(value) => values.push(value),
-                Err(error) => report_unreadable(K::NAME, partition, incoming.offset, &error),
+                Err(error) => leave_out(K::NAME, partition, incoming.offset, &error)?,
             }
         }
-        values
+        Ok(values)
     }
 }
 
@@ -222,12 +227,13 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
         &mut self.reader
     }
 
-    fn take(&mut self, _topic: TopicIndex, message: Fetched<'f>) {
+    fn take(&mut self, _topic: TopicIndex, message: Fetched<'f>) -> Result<(), String> {
         let incoming = Incoming::of(&message);
         self.messages += 1;
         self.bytes += incoming.value.map_or(0, <[u8]>::len);
         let partition = incoming.partition;
         self.held.entry(partition).or_default().push(message);
+        Ok(())
     }
 
     fn is_empty(&self) -> bool {
@@ -254,19 +260,25 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
         connection: &mut SinkConnection,
         places: &mut Places,
     ) -> Result<Flushed, FlushError> {
-        let batches = self.batches(places);
-        let mut flushed = K::flush(connection, &batches).await?;
+        let (batches, halted) = self.batches(places);
+        let mut flushed = match &batches[..] {
+            [] => Flushed::default(),
+            batches => K::flush(connection, batches).await?,
+        };
+        flushed.halted = halted;
         flushed.stored = batches
             .iter()
             .map(|batch| (batch.place, self.advance_of(batch, &flushed)))
             .collect();
         let read: usize = batches.iter().map(|batch| batch.values.len()).sum();
+        let held = |batch: &Batch<'_, '_, _>| self.held.get(&batch.place.1).map_or(0, Vec::len);
+        let messages: usize = batches.iter().map(held).sum();
         drop(batches);
         for (place, advance) in &flushed.stored {
             places.stored(*place, advance.next_offset);
         }
-        flushed.messages = self.messages as u64;
-        flushed.unreadable = (self.messages - read) as u64;
+        flushed.messages = messages as u64;
+        flushed.unreadable = (messages - read) as u64;
         self.clear();
         Ok(flushed)
     }

@@ -4,7 +4,7 @@ use super::places::{Place, Places};
 use crate::kafka::fetch::Fetched;
 use crate::postgres::{FlushError, LedgerDifference, SinkConnection};
 use crate::telemetry::places::Advance;
-use rollcall_codec::Message;
+use rollcall_codec::{DecodeError, Message};
 use rollcall_engine::record::TopicIndex;
 use rollcall_stages::Reader;
 use rollcall_stages::layout::TopicLayout;
@@ -27,8 +27,8 @@ pub(super) trait Lane<'f> {
     /// Reads messages, once it has learnt their schemas.
     fn reader(&mut self) -> &mut Reader<Self::Message>;
 
-    /// Holds a message.
-    fn take(&mut self, topic: TopicIndex, message: Fetched<'f>);
+    /// Holds a message. `Err`: why its place has to halt before it.
+    fn take(&mut self, topic: TopicIndex, message: Fetched<'f>) -> Result<(), String>;
     /// Whether there is anything to flush.
     fn is_empty(&self) -> bool;
     /// Whether it holds anything of a place, be it the beginning of what a later flush stores.
@@ -65,6 +65,8 @@ pub struct Flushed {
     pub differences: Vec<LedgerDifference>,
     /// How far each place has come.
     pub stored: Vec<(Place, Advance)>,
+    /// Places that have to halt, of which nothing was stored, and why.
+    pub halted: Vec<(Place, String)>,
     /// The event times of the snapshots that it stored, in microseconds.
     pub event_times_us: Vec<i64>,
 }
@@ -80,23 +82,32 @@ impl Flushed {
         self.machines_moved += other.machines_moved;
         self.differences.extend(other.differences);
         self.stored.extend(other.stored);
+        self.halted.extend(other.halted);
         self.event_times_us.extend(other.event_times_us);
     }
 }
 
-/// A message of one of our own topics that can't be read: somebody else has written there. It is left out; the ledger
-/// shows if it was needed.
-pub(super) fn report_unreadable(
+/// A message of one of our own topics that can't be read. One that is none of our records is left out, for somebody else
+/// has written it. `Err`: it is ours, and says what only a newer version knows; without it the tables would be wrong.
+pub(super) fn leave_out(
     lane: &str,
     partition: i32,
     offset: i64,
-    error: &dyn std::fmt::Display,
-) {
-    tracing::error!(
-        lane,
-        partition,
-        offset,
-        %error,
-        "a message of an internal topic can't be read and is left out: does somebody else write there?"
-    );
+    error: &DecodeError,
+) -> Result<(), String> {
+    match error {
+        DecodeError::UnknownOs | DecodeError::InvalidField { .. } => Err(format!(
+            "offset {offset} says what this version of rollcall does not know ({error}); upgrade it"
+        )),
+        _ => {
+            tracing::error!(
+                lane,
+                partition,
+                offset,
+                %error,
+                "a message of an internal topic can't be read and is left out: does somebody else write there?"
+            );
+            Ok(())
+        }
+    }
 }

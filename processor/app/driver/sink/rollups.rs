@@ -1,6 +1,6 @@
 //! The rollups lane: updates, coalesced per row for some seconds, one transaction per grouping set.
 
-use super::lane::{Flushed, Lane, report_unreadable};
+use super::lane::{Flushed, Lane, leave_out};
 use super::places::{Place, Places};
 use crate::kafka::fetch::{Fetched, Incoming};
 use crate::postgres::{FlushError, SinkConnection, flush_rollups};
@@ -87,7 +87,7 @@ impl<'f> Lane<'f> for RollupsLane {
         &mut self.reader
     }
 
-    fn take(&mut self, topic: TopicIndex, message: Fetched<'f>) {
+    fn take(&mut self, topic: TopicIndex, message: Fetched<'f>) -> Result<(), String> {
         let incoming = Incoming::of(&message);
         match self.reader.read(incoming.value, incoming.schema_header) {
             Ok(update) => {
@@ -99,10 +99,11 @@ impl<'f> Lane<'f> for RollupsLane {
             }
             Err(error) => {
                 let label = Lane::label(self, topic);
-                report_unreadable(label, incoming.partition, incoming.offset, &error);
+                leave_out(label, incoming.partition, incoming.offset, &error)?;
                 self.untold.unreadable += 1;
             }
         }
+        Ok(())
     }
 
     fn is_empty(&self) -> bool {

@@ -66,6 +66,34 @@ async fn a_claim_ends_a_frozen_owner_that_holds_locks() {
 }
 
 #[tokio::test]
+async fn an_owner_that_may_not_be_seen_is_not_taken_for_gone() {
+    let database = TestDatabase::create().await;
+    let mut old = database.sink().await;
+    claimed(&mut old, TOPIC, 0).await;
+    let other = database.login("rollcall_sink").await;
+    let mut new = Session::connect(&other).await.unwrap();
+    let request = ClaimRequest {
+        deployment: DEPLOYMENT,
+        topic: TOPIC,
+        partition: 0,
+        initial_offset: 0,
+    };
+    let error = claim(&mut new, &request).await.unwrap_err();
+    let said = error.to_string();
+    assert!(
+        error.is_retriable() && said.contains("this user may not see"),
+        "{said}"
+    );
+    drop(old);
+    new = Session::connect(&other).await.unwrap();
+    while let Err(error) = claim(&mut new, &request).await {
+        assert!(error.is_retriable(), "{error:?}");
+        new = Session::connect(&other).await.unwrap();
+    }
+    database.drop_it().await;
+}
+
+#[tokio::test]
 async fn a_released_partition_is_claimed_without_ending_its_owner() {
     let database = TestDatabase::create().await;
     let (mut old, mut new) = (database.sink().await, database.sink().await);

@@ -189,6 +189,16 @@ async fn machines_follow_their_latest_snapshot() {
         text(sink.session(), row).await,
         "(PC-2,3,1,\"2026-03-10 12:00:00.25+00\",\"2026-03-10 12:03:00.25+00\")"
     );
+    // A partition that lags has old news.
+    let mut older = snapshot(0, 4, "m", 0);
+    older.ingested_at = snapshot(0, 2, "m", 0).ingested_at;
+    older.machine.name = Some("PC-1".into());
+    let flushed = flush(&mut sink, &mut claim, &[older]).await;
+    assert_eq!(flushed.machines_moved, 0);
+    assert_eq!(
+        text(sink.session(), row).await,
+        "(PC-2,3,1,\"2026-03-10 12:00:00.25+00\",\"2026-03-10 12:03:00.25+00\")"
+    );
     database.drop_it().await;
 }
 

@@ -124,6 +124,17 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
             .with_context(|| format!("{} can't be pointed at its partitions", L::NAME))
     }
 
+    /// As [`Self::assign`], where places were given up: what is fetched of them in vain is dropped.
+    pub(super) fn assign_or_warn(&mut self) {
+        if let Err(error) = self.assign() {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                lane = L::NAME,
+                "partitions given up are still fetched"
+            );
+        }
+    }
+
     pub(super) fn wait(&mut self, place: Place, why: &str) {
         tracing::warn!(
             stage = self.lane.label(place.0),

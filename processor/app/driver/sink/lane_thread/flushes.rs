@@ -39,8 +39,20 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
             .block_on(self.lane.flush(connection, &mut self.places));
         self.flushed_at_us = elapsed_us();
         match outcome {
-            Ok(flushed) => self.note(&flushed, self.flushed_at_us - begun_us),
+            Ok(flushed) => {
+                self.note(&flushed, self.flushed_at_us - begun_us);
+                self.halt_all(&flushed.halted);
+            }
             Err(error) => self.flush_failed(error),
+        }
+    }
+
+    fn halt_all(&mut self, places: &[(Place, String)]) {
+        for (place, why) in places {
+            self.halt(*place, why);
+        }
+        if !places.is_empty() {
+            self.assign_or_warn();
         }
     }
 
@@ -101,9 +113,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
                         TaskStatus::Waiting("another sink has claimed it".to_owned()),
                     );
                 }
-                if let Err(error) = self.assign() {
-                    tracing::warn!(error = format!("{error:#}"), "fetching what is not ours");
-                }
+                self.assign_or_warn();
             }
             FlushError::Unknown(error) => {
                 self.meter.flush_failed(FlushOutcome::Unknown);

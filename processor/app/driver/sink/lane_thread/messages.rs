@@ -47,8 +47,13 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
             return self.assign();
         }
         self.places.taken(place, offset);
-        self.lane.take(topic, message);
-        Ok(())
+        match self.lane.take(topic, message) {
+            Ok(()) => Ok(()),
+            Err(why) => {
+                self.halt(place, &why);
+                self.assign()
+            }
+        }
     }
 
     /// Looks a writer's schema up before its first message; `false` if the place can't go on now.

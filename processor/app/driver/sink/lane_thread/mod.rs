@@ -195,13 +195,7 @@ impl<'f, 'a, L: Lane<'f>> LaneThread<'f, 'a, L> {
             self.shared.telemetry.health.remove(label, place.1);
             self.shared.telemetry.places.remove((label, place.1));
         }
-        if let Err(error) = self.assign() {
-            tracing::warn!(
-                error = format!("{error:#}"),
-                lane = L::NAME,
-                "partitions given up are still fetched"
-            );
-        }
+        self.assign_or_warn();
     }
 
     /// Tells telemetry where we stand: behind the markers of transactions, too, where nothing is held.
