@@ -95,14 +95,15 @@ impl ExpectedRollup {
         }
     }
 
-    /// The smallest resident size that at least `share` (0 to 1) of all sizes do not exceed.
+    /// The resident size of rank ⌊share · (n − 1)⌋ of n, counted from 0 in ascending order: the tables' definition of a
+    /// quantile, which their sketches only approximate. `share` is 0 to 1; `None` without sizes.
     #[must_use]
     pub fn memory_quantile(&self, share: f64) -> Option<i64> {
-        let rank = ((self.memory_count as f64 * share).ceil() as i64).max(1);
+        let rank = ((self.memory_count - 1) as f64 * share).floor() as i64;
         let mut seen = 0;
         self.memory_sizes.iter().find_map(|(size, count)| {
             seen += count;
-            (seen >= rank).then_some(*size)
+            (seen > rank).then_some(*size)
         })
     }
 

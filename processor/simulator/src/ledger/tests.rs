@@ -92,8 +92,9 @@ fn two_snapshots_of_one_user() {
         (day.memory_min_bytes, day.memory_max_bytes, day.memory_count),
         (Some(100), Some(700), 4)
     );
-    assert_eq!(day.memory_quantile(0.5), Some(300));
-    assert_eq!(day.memory_quantile(1.0), Some(700));
+    // Of 100, 300, 500 and 700: ranks 0, 1, 2 (not the 3 that a nearest rank would have) and 3.
+    let quantiles = [0.0, 0.5, 0.95, 1.0].map(|share| day.memory_quantile(share));
+    assert_eq!(quantiles, [100, 300, 500, 700].map(Some));
     let minutes: Vec<_> = day
         .machine_minutes
         .iter()
