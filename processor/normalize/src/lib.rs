@@ -24,6 +24,7 @@ mod linux;
 mod listing;
 mod macos;
 mod number;
+mod ps;
 mod recognize;
 mod structured;
 mod time;

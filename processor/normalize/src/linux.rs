@@ -1,17 +1,14 @@
-//! Linux: `ps aux` and `ps -ef` of procps.
+//! Linux: what start times, states and commands mean in `ps aux` and `ps -ef` of procps.
 //!
-//! Invariants: columns are read from the left, the command is the rest of the line as it stands. `%CPU`, an average over
-//! the process' life, is not used. What stands in brackets is no command line but the name of a kernel thread, or of a
-//! process whose arguments can't be read, as of one that has ended (`<defunct>`).
+//! Invariant: what stands in brackets is no command line but the name of a kernel thread, or of a process whose arguments
+//! can't be read, as of one that has ended (`<defunct>`).
 
 use crate::applications::ApplicationRules;
-use crate::columns::{Columns, executable, linux_state, without_branches};
-use crate::listing::{Builder, Listing, Row, RowError, lines};
-use crate::number::{self, ps_kib};
-use crate::recognize::{Format, ps_header};
-use crate::time::{LocalClock, ps_cpu_time};
-use rollcall_domain::{LineReason, Process, ProcessState};
-use std::borrow::Cow;
+use crate::columns::{executable, linux_state, without_branches};
+use crate::listing::{Builder, Listing, Row, RowError};
+use crate::ps::{self, Meaning, PsRow};
+use crate::time::LocalClock;
+use rollcall_domain::{LineReason, ProcessState};
 
 /// What `ps` puts after the name of a process that has ended and was not waited for.
 const DEFUNCT: &str = " <defunct>";
@@ -20,101 +17,40 @@ const KTHREADD: i32 = 2;
 
 pub(crate) fn parse<'a>(
     text: &'a str,
-    mut builder: Builder<'a>,
+    builder: Builder<'a>,
     clock: &LocalClock,
     rules: &'a ApplicationRules,
 ) -> Listing<'a> {
-    let is_ef = builder.format() == Some(Format::PsEf);
-    for (number, line) in lines(text) {
-        if line.starts_with(['U', ' ']) && ps_header(line).is_some() {
-            continue;
-        }
-        if is_ef {
-            builder.line(number, line, |line| ef(line, clock, rules));
-        } else {
-            builder.line(number, line, |line| aux(line, clock, rules));
-        }
-    }
-    builder.finish()
+    ps::parse(text, builder, |row| process(row, clock, rules))
 }
 
-/// A row `USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND`.
 #[inline]
-fn aux<'a>(line: &'a str, clock: &LocalClock, rules: &'a ApplicationRules) -> Row<'a> {
-    let mut columns = Columns::new(line);
-    let missing = || RowError::new(LineReason::MissingColumns, "ps aux has 11 columns");
-    let owner = columns.text().ok_or_else(missing)?;
-    let pid = columns.field().ok_or_else(missing)?;
-    let pid = number::pid(pid)
-        .ok_or_else(|| RowError::new(LineReason::BadPid, "the second column is no process id"))?;
-    columns.field().ok_or_else(missing)?;
-    columns.field().ok_or_else(missing)?;
-    let memory_virtual_bytes = ps_kib(columns.field().ok_or_else(missing)?)?;
-    let memory_usage_bytes = ps_kib(columns.field().ok_or_else(missing)?)?;
-    columns.field().ok_or_else(missing)?;
-    let stat = columns.field().ok_or_else(missing)?;
-    let start = columns.field().ok_or_else(missing)?;
-    let cpu_time_us = ps_cpu_time(columns.field().ok_or_else(missing)?)?;
-    let command = Command::read(columns.rest())?;
-    let state = linux_state(stat.first());
-    // Kernel threads have no memory of their own; nor have zombies.
-    let kernel =
-        command.bracketed && memory_virtual_bytes == Some(0) && state != Some(ProcessState::Zombie);
-    let process = Process {
-        pid,
-        parent_pid: None,
-        created_at: clock.linux_start(start),
-        executable_name: Cow::Borrowed(if kernel { command.whole } else { command.name }),
-        executable_path: command.path.map(Cow::Borrowed),
-        command_line: command.line.map(Cow::Borrowed),
-        owner: Some(Cow::Borrowed(owner)),
+fn process<'a>(row: PsRow<'a>, clock: &LocalClock, rules: &'a ApplicationRules) -> Row<'a> {
+    let command = Command::read(row.command)?;
+    let state = match row.stat {
+        Some(_) => linux_state(row.stat),
+        None => command.defunct.then_some(ProcessState::Zombie),
+    };
+    let kernel = command.bracketed && state != Some(ProcessState::Zombie) && is_of_kernel(&row);
+    let created_at = clock.linux_start(row.start);
+    let process = row.process(Meaning {
+        created_at,
         state,
-        cpu_time_us,
-        memory_usage_bytes,
-        memory_virtual_bytes,
-        thread_count: None,
-        application: Cow::Borrowed(""),
-    };
+        name: if kernel { command.whole } else { command.name },
+        path: command.path,
+        line: command.line,
+    });
     Ok(rules.apply(process, kernel))
 }
 
-/// A row `UID PID PPID C STIME TTY TIME CMD`.
+/// Kernel threads are the children of `kthreadd`; where no parents are printed: they have no memory of their own, nor
+/// have zombies.
 #[inline]
-fn ef<'a>(line: &'a str, clock: &LocalClock, rules: &'a ApplicationRules) -> Row<'a> {
-    let mut columns = Columns::new(line);
-    let missing = || RowError::new(LineReason::MissingColumns, "ps -ef has 8 columns");
-    let bad_pid = || {
-        RowError::new(
-            LineReason::BadPid,
-            "the second or third column is no process id",
-        )
-    };
-    let owner = columns.text().ok_or_else(missing)?;
-    let pid = number::pid(columns.field().ok_or_else(missing)?).ok_or_else(bad_pid)?;
-    let parent_pid = number::pid(columns.field().ok_or_else(missing)?).ok_or_else(bad_pid)?;
-    columns.field().ok_or_else(missing)?;
-    let start = columns.field().ok_or_else(missing)?;
-    columns.field().ok_or_else(missing)?;
-    let cpu_time_us = ps_cpu_time(columns.field().ok_or_else(missing)?)?;
-    let command = Command::read(columns.rest())?;
-    let kernel =
-        command.bracketed && !command.defunct && (pid == KTHREADD || parent_pid == KTHREADD);
-    let process = Process {
-        pid,
-        parent_pid: Some(parent_pid),
-        created_at: clock.linux_start(start),
-        executable_name: Cow::Borrowed(if kernel { command.whole } else { command.name }),
-        executable_path: command.path.map(Cow::Borrowed),
-        command_line: command.line.map(Cow::Borrowed),
-        owner: Some(Cow::Borrowed(owner)),
-        state: command.defunct.then_some(ProcessState::Zombie),
-        cpu_time_us,
-        memory_usage_bytes: None,
-        memory_virtual_bytes: None,
-        thread_count: None,
-        application: Cow::Borrowed(""),
-    };
-    Ok(rules.apply(process, kernel))
+fn is_of_kernel(row: &PsRow<'_>) -> bool {
+    match row.parent_pid {
+        Some(parent_pid) => row.pid == KTHREADD || parent_pid == KTHREADD,
+        None => row.memory_virtual_bytes == Some(0),
+    }
 }
 
 /// The last column, taken apart.

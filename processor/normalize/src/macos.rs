@@ -1,18 +1,16 @@
-//! macOS: `ps aux` and `ps -ef`.
+//! macOS: what start times, states and commands mean in `ps aux` and `ps -ef`.
 //!
-//! Invariants: columns are read from the left, the command is the rest of the line. argv[0] may hold blanks: inside a
-//! bundle (`….app/Contents/MacOS/`) the executable's name is the bundle's own where the text goes on with it, else all
-//! up to what looks like an argument. `(name)` stands for a process whose arguments can't be read.
+//! Invariants: argv[0] may hold blanks: inside a bundle (`….app/Contents/MacOS/`) the executable's name is the bundle's
+//! own where the text goes on with it, else all up to what looks like an argument. `(name)` stands for a process whose
+//! arguments can't be read.
 
 use crate::applications::ApplicationRules;
-use crate::columns::{Columns, after_slash, executable, macos_state, without_branches};
-use crate::listing::{Builder, Listing, Row, RowError, lines};
-use crate::number::{self, ps_kib};
-use crate::recognize::{Format, ps_header};
-use crate::time::{LocalClock, ps_cpu_time};
+use crate::columns::{after_slash, executable, macos_state, without_branches};
+use crate::listing::{Builder, Listing, Row, RowError};
+use crate::ps::{self, Meaning, PsRow};
+use crate::time::LocalClock;
 use memchr::memmem::Finder;
-use rollcall_domain::{LineReason, Process};
-use std::borrow::Cow;
+use rollcall_domain::LineReason;
 use std::sync::LazyLock;
 
 /// Between a bundle's name and its executable.
@@ -22,94 +20,25 @@ static BUNDLE_FINDER: LazyLock<Finder<'static>> =
 
 pub(crate) fn parse<'a>(
     text: &'a str,
-    mut builder: Builder<'a>,
+    builder: Builder<'a>,
     clock: &LocalClock,
     rules: &'a ApplicationRules,
 ) -> Listing<'a> {
-    let is_ef = builder.format() == Some(Format::MacosPsEf);
-    for (number, line) in lines(text) {
-        if line.starts_with(['U', ' ']) && ps_header(line).is_some() {
-            continue;
-        }
-        if is_ef {
-            builder.line(number, line, |line| ef(line, clock, rules));
-        } else {
-            builder.line(number, line, |line| aux(line, clock, rules));
-        }
-    }
-    builder.finish()
+    ps::parse(text, builder, |row| process(row, clock, rules))
 }
 
-/// A row `USER PID %CPU %MEM VSZ RSS TT STAT STARTED TIME COMMAND`.
 #[inline]
-fn aux<'a>(line: &'a str, clock: &LocalClock, rules: &'a ApplicationRules) -> Row<'a> {
-    let mut columns = Columns::new(line);
-    let missing = || RowError::new(LineReason::MissingColumns, "ps aux has 11 columns");
-    let owner = columns.text().ok_or_else(missing)?;
-    let pid = columns.field().ok_or_else(missing)?;
-    let pid = number::pid(pid)
-        .ok_or_else(|| RowError::new(LineReason::BadPid, "the second column is no process id"))?;
-    columns.field().ok_or_else(missing)?;
-    columns.field().ok_or_else(missing)?;
-    let memory_virtual_bytes = ps_kib(columns.field().ok_or_else(missing)?)?;
-    let memory_usage_bytes = ps_kib(columns.field().ok_or_else(missing)?)?;
-    columns.field().ok_or_else(missing)?;
-    let stat = columns.field().ok_or_else(missing)?;
-    let start = columns.field().ok_or_else(missing)?;
-    let cpu_time_us = ps_cpu_time(columns.field().ok_or_else(missing)?)?;
-    let command = Command::read(columns.rest())?;
-    let process = Process {
-        pid,
-        parent_pid: None,
-        created_at: clock.macos_start(start),
-        executable_name: Cow::Borrowed(command.name),
-        executable_path: command.path.map(Cow::Borrowed),
-        command_line: command.line.map(Cow::Borrowed),
-        owner: Some(Cow::Borrowed(owner)),
-        state: macos_state(stat.first()),
-        cpu_time_us,
-        memory_usage_bytes,
-        memory_virtual_bytes,
-        thread_count: None,
-        application: Cow::Borrowed(""),
-    };
-    Ok(rules.apply(process, false))
-}
-
-/// A row `UID PID PPID C STIME TTY TIME CMD`.
-#[inline]
-fn ef<'a>(line: &'a str, clock: &LocalClock, rules: &'a ApplicationRules) -> Row<'a> {
-    let mut columns = Columns::new(line);
-    let missing = || RowError::new(LineReason::MissingColumns, "ps -ef has 8 columns");
-    let bad_pid = || {
-        RowError::new(
-            LineReason::BadPid,
-            "the second or third column is no process id",
-        )
-    };
-    let owner = columns.text().ok_or_else(missing)?;
-    let pid = number::pid(columns.field().ok_or_else(missing)?).ok_or_else(bad_pid)?;
-    let parent_pid = number::pid(columns.field().ok_or_else(missing)?).ok_or_else(bad_pid)?;
-    columns.field().ok_or_else(missing)?;
-    let start = columns.field().ok_or_else(missing)?;
-    columns.field().ok_or_else(missing)?;
-    let cpu_time_us = ps_cpu_time(columns.field().ok_or_else(missing)?)?;
-    let command = Command::read(columns.rest())?;
-    let process = Process {
-        pid,
-        parent_pid: Some(parent_pid),
-        created_at: clock.macos_start(start),
-        executable_name: Cow::Borrowed(command.name),
-        executable_path: command.path.map(Cow::Borrowed),
-        command_line: command.line.map(Cow::Borrowed),
-        owner: Some(Cow::Borrowed(owner)),
-        state: None,
-        cpu_time_us,
-        memory_usage_bytes: None,
-        memory_virtual_bytes: None,
-        thread_count: None,
-        application: Cow::Borrowed(""),
-    };
+fn process<'a>(row: PsRow<'a>, clock: &LocalClock, rules: &'a ApplicationRules) -> Row<'a> {
+    let command = Command::read(row.command)?;
+    let created_at = clock.macos_start(row.start);
+    let state = macos_state(row.stat);
+    let process = row.process(Meaning {
+        created_at,
+        state,
+        name: command.name,
+        path: command.path,
+        line: command.line,
+    });
     Ok(rules.apply(process, false))
 }
 
