@@ -12,6 +12,7 @@ use crate::PARSER_VERSION;
 use crate::hash::{fnv1a, fnv1a_from};
 use crate::limits::{MAX_ALIAS_BYTES, MAX_RULES_BYTES};
 use rollcall_domain::Process;
+use rollcall_domain::identity::UNKNOWN;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -219,6 +220,15 @@ impl ApplicationRules {
         process
     }
 
+    /// Sets the application of `process`, whose own name is not known, from its bundle's name.
+    #[cold]
+    pub(crate) fn apply_bundle<'a>(&'a self, process: Process<'a>, bundle: &'a str) -> Process<'a> {
+        Process {
+            application: self.name(bundle, None),
+            ..process
+        }
+    }
+
     #[inline]
     fn name<'a>(&'a self, name: &'a str, path: Option<&str>) -> Cow<'a, str> {
         let mut buffer = [0; MAX_ALIAS_BYTES];
@@ -242,6 +252,9 @@ impl ApplicationRules {
     #[cold]
     #[inline(never)]
     fn unfamiliar<'a>(&'a self, name: &'a str, stem: &[u8]) -> Cow<'a, str> {
+        if name == UNKNOWN {
+            return Cow::Borrowed(UNKNOWN);
+        }
         let inner = match stem {
             [b'(', inner @ .., b')'] if !inner.is_empty() => inner,
             _ => stem,
@@ -424,8 +437,11 @@ impl AliasTable {
 
     /// The rules' own copy of `canonical`.
     fn interned(&self, canonical: &str) -> Option<&str> {
-        if canonical == KERNEL {
-            return Some(KERNEL);
+        if let Some(fixed) = [KERNEL, UNKNOWN]
+            .into_iter()
+            .find(|name| *name == canonical)
+        {
+            return Some(fixed);
         }
         self.get(canonical.as_bytes())
             .map(|entry| &*entry.canonical)
@@ -499,6 +515,7 @@ mod tests {
     #[test]
     fn unlisted_names_are_themselves() {
         check("x264", "x264");
+        check(UNKNOWN, UNKNOWN);
         check("Frobnicate.exe", "frobnicate");
         check("Zeichnüng Helper (GPU)", "zeichnüng");
         check("frob-1.2", "frob-1.2");
@@ -528,6 +545,16 @@ mod tests {
             Some("/usr/lib/thunderbird/plugin-container"),
             "thunderbird",
         );
+        for (path, application) in [
+            ("/opt/google/chrome/chrome_crashpad_handler", "chrome"),
+            ("/usr/share/code/chrome_crashpad_handler", "vscode"),
+            (
+                "/Applications/Signal.app/Contents/chrome_crashpad_handler",
+                "signal",
+            ),
+        ] {
+            check_with(&rules, "chrome_crashpad_handler", Some(path), application);
+        }
         check_with(&rules, "electron", Some("/opt/nobody/electron"), "electron");
         check_with(&rules, "electron", None, "electron");
     }

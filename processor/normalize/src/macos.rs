@@ -1,22 +1,32 @@
 //! macOS: what start times, states and commands mean in `ps aux` and `ps -ef`.
 //!
-//! Invariants: argv[0] may hold blanks: inside a bundle (`….app/Contents/MacOS/`) the executable's name is the bundle's
-//! own where the text goes on with it, else all up to what looks like an argument. `(name)` stands for a process whose
-//! arguments can't be read.
+//! Invariants: argv[0] may hold blanks, and `ps` prints nothing that shows where it ends, so that [`argv0`] finds its
+//! end or gives up. A process whose executable is doubtful has no path and the name [`UNKNOWN`]; its application is then
+//! its bundle's. `(name)` stands for a process whose arguments can't be read.
 
 use crate::applications::ApplicationRules;
 use crate::columns::{after_slash, executable, macos_state, without_branches};
 use crate::listing::{Builder, Listing, Row, RowError};
 use crate::ps::{self, Meaning, PsRow};
 use crate::time::LocalClock;
-use memchr::memmem::Finder;
 use rollcall_domain::LineReason;
-use std::sync::LazyLock;
+use rollcall_domain::identity::UNKNOWN;
 
-/// Between a bundle's name and its executable.
-const IN_BUNDLE: &str = ".app/Contents/MacOS/";
-static BUNDLE_FINDER: LazyLock<Finder<'static>> =
-    LazyLock::new(|| Finder::new(IN_BUNDLE.as_bytes()));
+/// Endings of the folders that are bundles.
+const BUNDLES: [&[u8]; 8] = [
+    b".app",
+    b".framework",
+    b".xpc",
+    b".appex",
+    b".bundle",
+    b".plugin",
+    b".kext",
+    b".systemextension",
+];
+/// A bundle's folder for its executable.
+const EXECUTABLE_FOLDER: &str = "Contents/MacOS/";
+/// The part after the blank of the one folder of macOS itself with a blank in its name.
+const SUPPORT: &str = " Support/";
 
 pub(crate) fn parse<'a>(
     text: &'a str,
@@ -39,7 +49,10 @@ fn process<'a>(row: PsRow<'a>, clock: &LocalClock, rules: &'a ApplicationRules) 
         path: command.path,
         line: command.line,
     });
-    Ok(rules.apply(process, false))
+    Ok(match command.bundle {
+        Some(bundle) => rules.apply_bundle(process, bundle),
+        None => rules.apply(process, false),
+    })
 }
 
 /// The last column, taken apart.
@@ -48,6 +61,8 @@ struct Command<'a> {
     path: Option<&'a str>,
     /// `None` where a name in parentheses stands for it.
     line: Option<&'a str>,
+    /// The bundle of a doubtful executable.
+    bundle: Option<&'a str>,
 }
 
 impl<'a> Command<'a> {
@@ -61,6 +76,7 @@ impl<'a> Command<'a> {
                 name,
                 path: None,
                 line: None,
+                bundle: None,
             });
         }
         if line.is_empty() {
@@ -70,7 +86,10 @@ impl<'a> Command<'a> {
             ));
         }
         let word = match line.as_bytes()[0] {
-            b'/' => argv0(line),
+            b'/' => match argv0(line) {
+                Some(word) => word,
+                None => return Ok(Self::doubtful(line)),
+            },
             _ => first_word(line),
         };
         if word.is_empty() {
@@ -84,7 +103,21 @@ impl<'a> Command<'a> {
             name,
             path,
             line: Some(line),
+            bundle: None,
         })
+    }
+
+    #[cold]
+    fn doubtful(line: &'a str) -> Self {
+        let bundle = line[..argument_start(line)].split_once(".app/");
+        Self {
+            name: UNKNOWN,
+            path: None,
+            line: Some(line),
+            bundle: bundle
+                .map(|(before, _)| after_slash(before))
+                .filter(|bundle| !bundle.is_empty()),
+        }
     }
 }
 
@@ -93,20 +126,42 @@ fn first_word(line: &str) -> &str {
     &line[..memchr::memchr(b' ', line.as_bytes()).unwrap_or(line.len())]
 }
 
-/// The path that a command line begins with, which may hold blanks.
+/// The path that a command line begins with, which may hold blanks; `None` where it is doubtful where it ends.
+///
+/// It ends before an argument that begins with `-` or `/`, and it holds all up to its last bundle. What is then left of
+/// it and of other arguments is [`file_end`]'s to tell apart.
 #[inline]
-fn argv0(line: &str) -> &str {
-    let word = first_word(line);
-    if word.len() == line.len() {
-        return line;
+fn argv0(line: &str) -> Option<&str> {
+    let plausible = line[..argument_start(line)].trim_end_matches(' ');
+    let word = first_word(plausible);
+    if word.len() == plausible.len() || is_in_program_folder(word) {
+        return Some(word);
     }
-    // Everything up to what can't be part of a path: an argument that begins with `-` or `/`.
-    let plausible = &line[..argument_start(line)];
-    match bundle_executable(plausible) {
-        Some(path) => path,
-        None if word.ends_with("/Application") => application_support(line).unwrap_or(word),
-        None => word,
-    }
+    let end = if let Some(bundle) = last_bundle(plausible) {
+        let rest = &plausible[bundle.end..];
+        match bundle_executable(bundle.name, rest) {
+            Some(end) => bundle.end + end,
+            None if is_in_program_folder(&plausible[..bundle.end + first_word(rest).len()]) => {
+                bundle.end + first_word(rest).len()
+            }
+            None => bundle.end + file_end(rest)?,
+        }
+    } else {
+        // Outside bundles, blanks are rare in the names of files, but not in those of folders.
+        let start = match &plausible[word.len()..] {
+            rest if word.ends_with("/Application") && rest.starts_with(SUPPORT) => {
+                word.len() + SUPPORT.len()
+            }
+            _ => 0,
+        };
+        let rest = &plausible[start..];
+        let first = first_word(rest);
+        if goes_on_with_folder(&rest[first.len()..]) {
+            return None;
+        }
+        start + first.len()
+    };
+    Some(&plausible[..end])
 }
 
 /// Where ` -x`, ` --x` or ` /x` begins. A lone dash between words (`Foo - Bar.app`) is no argument.
@@ -121,29 +176,75 @@ fn argument_start(line: &str) -> usize {
         .unwrap_or(line.len())
 }
 
-/// The innermost bundle's executable in `text`, which begins with a path and ends before the first argument that looks
-/// like one.
-fn bundle_executable(text: &str) -> Option<&str> {
-    let at = BUNDLE_FINDER.find_iter(text.as_bytes()).last()?;
-    let bundle = after_slash(&text[..at]);
-    let start = at + IN_BUNDLE.len();
-    let rest = &text[start..];
-    let is_bundle = rest
-        .strip_prefix(bundle)
-        .is_some_and(|after| after.is_empty() || after.starts_with(' '));
-    let length = if is_bundle {
-        bundle.len()
-    } else {
-        rest.trim_end_matches(' ').len()
-    };
-    (length > 0).then(|| &text[..start + length])
+/// Whether `path` is in a folder of programs that are called by name, and so have none with blanks.
+fn is_in_program_folder(path: &str) -> bool {
+    let folder = path.rfind('/').map_or("", |slash| &path[..slash]);
+    path.starts_with("/usr/")
+        || ["/bin", "/sbin", "/libexec"]
+            .iter()
+            .any(|name| folder.ends_with(name))
 }
 
-/// A path below an `Application Support` folder, the one folder of macOS with a blank in its name.
-fn application_support(line: &str) -> Option<&str> {
-    let at = memchr::memmem::find(line.as_bytes(), b"/Application Support/")?;
-    let tail = &line[at + "/Application ".len()..];
-    Some(&line[..line.len() - tail.len() + first_word(tail).len()])
+/// A bundle in a path.
+struct Bundle<'a> {
+    /// Without its ending.
+    name: &'a str,
+    /// Where what is inside begins.
+    end: usize,
+}
+
+fn last_bundle(path: &str) -> Option<Bundle<'_>> {
+    let bytes = path.as_bytes();
+    memchr::memrchr_iter(b'/', bytes).find_map(|slash| {
+        let before = &bytes[..slash];
+        let ending = BUNDLES.iter().find(|ending| before.ends_with(ending))?;
+        Some(Bundle {
+            name: after_slash(&path[..slash - ending.len()]),
+            end: slash + 1,
+        })
+    })
+}
+
+/// Where the executable that has its bundle's own name ends in `rest`, which is inside the bundle.
+fn bundle_executable(bundle: &str, rest: &str) -> Option<usize> {
+    let after = rest.strip_prefix(EXECUTABLE_FOLDER)?.strip_prefix(bundle)?;
+    (!bundle.is_empty() && (after.is_empty() || after.starts_with(' ')))
+        .then_some(rest.len() - after.len())
+}
+
+/// Where a file's path inside a bundle ends in `rest`, which may go on with arguments.
+///
+/// Names of several words have a capital letter each (`Citrix Viewer`, `Foo Helper (GPU)`), an argument that begins with
+/// a small letter or a dot is none (`run`, `main.js`, `.`). All else is doubtful.
+fn file_end(rest: &str) -> Option<usize> {
+    let first = first_word(rest);
+    if goes_on_with_folder(&rest[first.len()..]) {
+        return None;
+    }
+    let mut end = first.len();
+    for word in rest[end..].split(' ').skip(1) {
+        let mut characters = word.chars();
+        match characters.next() {
+            Some(letter) if letter.is_lowercase() || letter == '.' => break,
+            Some(letter) if letter == '(' || letter.is_alphabetic() => {
+                if !characters.all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '(' | ')')) {
+                    return None;
+                }
+            }
+            _ => return None,
+        }
+        end += 1 + word.len();
+    }
+    let count = |parenthesis: char| rest[..end].matches(parenthesis).count();
+    (end > 0 && !rest[..end].ends_with('/') && count('(') == count(')')).then_some(end)
+}
+
+/// Whether a later word may belong to the path, for it holds a slash. Addresses and settings (`a://b`, `a=/b`) don't.
+fn goes_on_with_folder(words: &str) -> bool {
+    words.split(' ').any(|word| {
+        word.split_once('/')
+            .is_some_and(|(folder, _)| !folder.contains([':', '=']))
+    })
 }
 
 #[cfg(test)]
@@ -195,6 +296,10 @@ mod tests {
         );
         let support = "/Library/Application Support/Logitech/agent";
         check(&format!("{support} run"), ("agent", Some(support)));
+        check(
+            "/Library/Application Support/Adobe/Adobe Desktop Common/HEX/helper run",
+            (UNKNOWN, None),
+        );
         check("/sbin/launchd", ("launchd", Some("/sbin/launchd")));
         check(
             "/usr/libexec/UserEventAgent (System)",
@@ -205,5 +310,56 @@ mod tests {
         check("gina: api@shop  ", ("gina", None));
         check("<defunct>", ("<defunct>", None));
         assert!(Command::read("  ").is_err());
+    }
+
+    #[test]
+    fn arguments_after_a_file_in_a_bundle() {
+        let electron = "/Applications/Visual Studio Code.app/Contents/MacOS/Electron";
+        for arguments in [".", "main.js", "run Now", "-x", "/tmp/a b"] {
+            check(
+                &format!("{electron} {arguments}"),
+                ("Electron", Some(electron)),
+            );
+        }
+        for arguments in ["data/x.csv", "Talk.pdf", "2", "~", "Foo (a b"] {
+            check(&format!("{electron} {arguments}"), (UNKNOWN, None));
+        }
+        let helper = "/Applications/Google Chrome.app/Contents/Frameworks/Google Chrome Framework.framework/Versions/130.0/Helpers/chrome_crashpad_handler";
+        check(
+            &format!("{helper} --monitor-self-annotation=ptype=crashpad-handler"),
+            ("chrome_crashpad_handler", Some(helper)),
+        );
+        let java = "/Library/Java/JavaVirtualMachines/Some jdk.bundle/Contents/Home/bin/java";
+        check(&format!("{java} Main"), ("java", Some(java)));
+        let docker = "/Applications/Docker.app/Contents/MacOS/com.docker.backend";
+        check(
+            &format!("{docker} services"),
+            ("com.docker.backend", Some(docker)),
+        );
+        let open = "/usr/bin/open";
+        check(
+            &format!("{open} Foo.app/Contents/MacOS/Foo"),
+            ("open", Some(open)),
+        );
+        let server = "/Users/ada/server";
+        check(
+            &format!("{server} http://localhost a=/b"),
+            ("server", Some(server)),
+        );
+        check("/Users/ada/My Tools/server", (UNKNOWN, None));
+        check("/Applications/My App.app/ x", (UNKNOWN, None));
+        check("/.app/ /x", ("/.app/", None));
+    }
+
+    #[test]
+    fn a_doubtful_executables_bundle() {
+        let bundle = |line| Command::read(line).map(|command| command.bundle);
+        let code = "/Applications/Visual Studio Code.app/Contents/Resources/My Data/x";
+        assert_eq!(bundle(code), Ok(Some("Visual Studio Code")));
+        assert_eq!(bundle("/Users/ada/My Tools/server"), Ok(None));
+        assert_eq!(
+            bundle("/Applications/Safari.app/Contents/MacOS/Safari"),
+            Ok(None)
+        );
     }
 }
