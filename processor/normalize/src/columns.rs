@@ -1,6 +1,7 @@
 //! Columns of `ps` from left to right, and the executable in a command line's first word.
 
 use rollcall_domain::ProcessState;
+use rollcall_domain::identity::UNKNOWN;
 
 /// A cursor over a line's columns, which blanks separate.
 pub(crate) struct Columns<'a> {
@@ -74,14 +75,17 @@ pub(crate) fn without_branches(command: &str) -> &str {
 
 /// Name and path of the executable that `word`, argv[0], names. A login shell's `-` and a title's `:` are no part of it.
 ///
-/// The path is there only if it is a full one. The name is never empty, for a word that isn't.
+/// The path is there only if it is a full one. The name is never empty, for a word that isn't; of a link that says
+/// nothing about its file it is [`UNKNOWN`].
 #[inline]
 pub(crate) fn executable(word: &str) -> (&str, Option<&str>) {
     let bytes = word.as_bytes();
     match bytes.first() {
         Some(b'/') => {
             let name = after_slash(word);
-            if name.is_empty() {
+            if is_link_of_proc(word) {
+                (UNKNOWN, None)
+            } else if name.is_empty() {
                 (word, None)
             } else {
                 (name, Some(word))
@@ -93,6 +97,20 @@ pub(crate) fn executable(word: &str) -> (&str, Option<&str>) {
             (non_empty(after_slash(title), word), None)
         }
     }
+}
+
+/// Whether `path` is one of the kernel's links to what a process runs or has open, as `/proc/self/exe`: it says nothing
+/// about which file that is.
+#[inline]
+pub(crate) fn is_link_of_proc(path: &str) -> bool {
+    let link = path
+        .strip_prefix("/proc/")
+        .and_then(|rest| rest.split_once('/'));
+    link.is_some_and(|(process, file)| {
+        let is_process = matches!(process, "self" | "thread-self")
+            || process.bytes().all(|byte| byte.is_ascii_digit());
+        is_process && (file == "exe" || file.starts_with("fd/"))
+    })
 }
 
 /// What follows the last `/`.
@@ -157,6 +175,16 @@ mod tests {
         check("./a.out", "a.out", None);
         check("(sd-pam)", "(sd-pam)", None);
         check("sshd:", "sshd", None);
+        for link in [
+            "/proc/self/exe",
+            "/proc/thread-self/exe",
+            "/proc/4711/exe",
+            "/proc/self/fd/6",
+        ] {
+            check(link, UNKNOWN, None);
+        }
+        check("/proc/x/exe", "exe", Some("/proc/x/exe"));
+        check("/proc/self/root/a", "a", Some("/proc/self/root/a"));
         for odd in ["-", ":", "/", "-/"] {
             check(odd, odd, None);
         }

@@ -5,8 +5,10 @@
 //! much CPU time each used since the snapshot before.
 //!
 //! Invariants:
-//! - A value is right, or it is `None`; nothing is guessed. A line that can't be read is a [`LineError`] with its
-//!   number and reason, and never stops the rest. Only output that is no listing at all is a [`PayloadError`].
+//! - A value is right, or it is `None`; nothing is guessed. A name or application, which every process must have, is then
+//!   `(unknown)`.
+//! - A line that can't be read is a [`LineError`] with its number and reason, and never stops the rest. Only output that is
+//!   no listing at all is a [`PayloadError`].
 //! - Every line that is neither empty nor part of a header becomes a process or a line error.
 //! - No input panics. Time is linear in the input; what is reserved is bounded by it and by [`limits`].
 //! - Values borrow from the input; the hot path allocates nothing per field.

@@ -5,8 +5,9 @@
 
 use crate::Context;
 use crate::applications::ApplicationRules;
-use crate::columns::{after_slash, executable, linux_state, macos_state};
+use crate::columns::{after_slash, executable, is_link_of_proc, linux_state, macos_state};
 use crate::listing::{Builder, Listing, Row, RowError};
+use rollcall_domain::identity::UNKNOWN;
 use rollcall_domain::snapshot::{LinuxProcess, LinuxProcesses, MacosProcess, WindowsProcess};
 use rollcall_domain::time::SECOND_US;
 use rollcall_domain::{
@@ -16,6 +17,8 @@ use std::borrow::Cow;
 
 /// Seconds from 1601-01-01, where FILETIME begins, to 1970-01-01.
 const FILETIME_EPOCH_SECONDS: i128 = 11_644_473_600;
+/// The short name of a process that was started through `/proc/self/exe`, which says nothing about the file.
+const EXE: &str = "exe";
 /// What Linux appends to the path of an executable that was replaced while it runs.
 const DELETED: &str = " (deleted)";
 
@@ -295,6 +298,13 @@ fn executable_name<'a>(
         return Ok(name.clone());
     }
     match arguments.first().filter(|argument| !argument.is_empty()) {
+        Some(argument) if is_link_of_proc(argument.split(' ').next().unwrap_or("")) => {
+            Ok(if name.is_empty() || name == EXE {
+                Cow::Borrowed(UNKNOWN)
+            } else {
+                name.clone()
+            })
+        }
         // The whole of argv[0] is known here, so that only a path is taken off, and from a title its later words.
         Some(argument) if argument.starts_with('/') => Ok(piece(argument, after_slash(argument))),
         Some(argument) => {

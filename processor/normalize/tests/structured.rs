@@ -141,6 +141,39 @@ fn linux_records() {
 }
 
 #[test]
+fn a_link_of_proc_names_no_file() {
+    let record = |pid, comm: &'static str, arguments: &[&'static str]| LinuxProcess {
+        comm: comm.into(),
+        executable_path: None,
+        arguments: arguments
+            .iter()
+            .map(|argument| (*argument).into())
+            .collect(),
+        ..linux_process(pid)
+    };
+    let expect = |pid, name: &'static str, application: &'static str| Process {
+        executable_name: name.into(),
+        executable_path: None,
+        command_line: Some("/proc/self/exe --type=utility".into()),
+        application: application.into(),
+        ..linux_expect(pid)
+    };
+    check(
+        &linux(vec![
+            record(7, "code", &["/proc/self/exe", "--type=utility"]),
+            record(8, "exe", &["/proc/self/exe", "--type=utility"]),
+            record(9, "exe", &["/proc/self/exe --type=utility"]),
+        ]),
+        &[
+            expect(7, "code", "vscode"),
+            expect(8, "(unknown)", "(unknown)"),
+            expect(9, "(unknown)", "(unknown)"),
+        ],
+        &[],
+    );
+}
+
+#[test]
 fn linux_records_that_are_rejected() {
     let records = vec![
         linux_process(-1),
