@@ -39,7 +39,7 @@ pub struct RollupsFlushed {
 /// See [`FlushError`].
 pub async fn flush_rollups(
     sink: &mut SinkConnection,
-    flush: &Flush,
+    flush: &Flush<'_>,
     advances: &[OffsetAdvance<'_>],
 ) -> Result<RollupsFlushed, FlushError> {
     check(flush, advances)?;
@@ -75,7 +75,7 @@ pub async fn flush_rollups(
 }
 
 /// The caller's mistakes, which would otherwise be stored.
-fn check(flush: &Flush, advances: &[OffsetAdvance<'_>]) -> Result<(), PostgresError> {
+fn check(flush: &Flush<'_>, advances: &[OffsetAdvance<'_>]) -> Result<(), PostgresError> {
     let offsets_match = flush.offsets.len() == advances.len()
         && flush.offsets.iter().all(|offset| {
             advances.iter().any(|advance| {
@@ -84,7 +84,7 @@ fn check(flush: &Flush, advances: &[OffsetAdvance<'_>]) -> Result<(), PostgresEr
         });
     let sorted = flush
         .rollups
-        .is_sorted_by(|a, b| (a.window, &a.key) < (b.window, &b.key));
+        .is_sorted_by(|a, b| (a.window, a.key) < (b.window, b.key));
     let one_set = flush
         .rollups
         .iter()
@@ -101,7 +101,7 @@ fn check(flush: &Flush, advances: &[OffsetAdvance<'_>]) -> Result<(), PostgresEr
 
 async fn write_rollups(
     session: &mut Session,
-    flush: &Flush,
+    flush: &Flush<'_>,
 ) -> Result<RollupsFlushed, PostgresError> {
     let set = flush.grouping_set;
     let horizons = lock_horizons(session, rollup_table(set)).await?;
@@ -109,7 +109,7 @@ async fn write_rollups(
         let known = horizons.iter().find(|(name, _)| name == grain.as_str());
         known.map_or(Timestamp::MIN, |(_, horizon)| *horizon)
     };
-    let kept: Vec<&PendingRollup> = flush
+    let kept: Vec<&PendingRollup<'_>> = flush
         .rollups
         .iter()
         .filter(|rollup| rollup.window.start >= horizon_of(rollup.window.grain))
@@ -125,13 +125,13 @@ async fn write_rollups(
     let statement = rows::copy_pending(set);
     let mut copy = CopyStream::begin(&mut session.connection, &statement, "store rollups").await?;
     for (at, rollup) in kept.iter().enumerate() {
-        let (value, closed) = match (&rollup.op, merged.get(&at)) {
+        let (value, closed) = match (rollup.op, merged.get(&at)) {
             (PendingOp::Merge(_), Some((sum, closed))) => (sum, *closed),
             // A correction of what is not there: its window was closed before.
             (PendingOp::Merge(value), None) => (value, true),
             (PendingOp::Replace { value, closed }, _) => (value, *closed),
         };
-        rows::write_row(copy.rows(), &rollup.key, rollup.window, value, closed);
+        rows::write_row(copy.rows(), rollup.key, rollup.window, value, closed);
         copy.send_full().await?;
     }
     let (_, copied_bytes) = copy.finish().await?;
@@ -151,12 +151,12 @@ async fn write_rollups(
 async fn merge_existing(
     session: &mut Session,
     set: GroupingSet,
-    kept: &[&PendingRollup],
+    kept: &[&PendingRollup<'_>],
 ) -> Result<HashMap<usize, (Accumulator, bool)>, PostgresError> {
-    let corrections: Vec<(usize, &PendingRollup, &Accumulator)> = kept
+    let corrections: Vec<(usize, &PendingRollup<'_>, &Accumulator)> = kept
         .iter()
         .enumerate()
-        .filter_map(|(at, rollup)| match &rollup.op {
+        .filter_map(|(at, rollup)| match rollup.op {
             PendingOp::Merge(value) => Some((at, *rollup, value)),
             PendingOp::Replace { .. } => None,
         })
@@ -165,7 +165,7 @@ async fn merge_existing(
     for chunk in corrections.chunks(ROWS_PER_STATEMENT) {
         let keys: Vec<_> = chunk
             .iter()
-            .map(|(_, rollup, _)| rows::key_values(&rollup.key))
+            .map(|(_, rollup, _)| rows::key_values(rollup.key))
             .collect();
         let mut query = sqlx::query(AssertSqlSafe(rows::select_existing(set)));
         for column in 0..rows::key_columns(set).len() {

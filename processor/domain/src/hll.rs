@@ -283,22 +283,27 @@ fn union(a: &[i64], b: &[i64]) -> Vec<i64> {
 }
 
 fn write_sparse(registers: &[u8; REGISTERS], out: &mut Vec<u8>) {
+    // Which registers are filled is as good as random: a branch on it would be foretold wrongly every few registers.
+    let mut entries = [[0; SPARSE_ENTRY_BYTES]; REGISTERS];
+    let mut filled = 0;
     for (index, &register) in registers.iter().enumerate() {
-        if register != 0 {
-            let entry = (index as u16) << REGISTER_WIDTH | u16::from(register);
-            out.extend_from_slice(&entry.to_be_bytes());
-        }
+        let entry = (index as u16) << REGISTER_WIDTH | u16::from(register);
+        entries[filled] = entry.to_be_bytes();
+        filled += usize::from(register != 0);
     }
+    out.extend_from_slice(entries[..filled].as_flattened());
 }
 
 /// Eight registers of five bits make five bytes, the first register in the upper bits.
 fn write_full(registers: &[u8; REGISTERS], out: &mut Vec<u8>) {
-    for eight in registers.chunks_exact(8) {
+    let mut packed = [[0; 5]; REGISTERS / 8];
+    for (five, eight) in packed.iter_mut().zip(registers.as_chunks::<8>().0) {
         let word = eight.iter().fold(0u64, |word, &register| {
             word << REGISTER_WIDTH | u64::from(register)
         });
-        out.extend_from_slice(&word.to_be_bytes()[3..]);
+        five.copy_from_slice(&word.to_be_bytes()[3..]);
     }
+    out.extend_from_slice(packed.as_flattened());
 }
 
 fn read_explicit(body: &[u8]) -> Result<Hll, HllError> {

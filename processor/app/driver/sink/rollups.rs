@@ -144,10 +144,11 @@ impl<'f> Lane<'f> for RollupsLane {
                 .filter_map(|offset| places.advance((topic, offset.partition), offset.next_offset))
                 .collect();
             let flushed = flush_rollups(connection, &flush, &advances).await?;
+            let offsets = flush.offsets;
             pending.flushed();
-            let mut stored = Vec::with_capacity(flush.offsets.len());
+            let mut stored = Vec::with_capacity(offsets.len());
             let mut messages = 0;
-            for offset in &flush.offsets {
+            for offset in &offsets {
                 let place = (topic, offset.partition);
                 places.stored(place, offset.next_offset);
                 stored.push((place, advance_of(offset)));

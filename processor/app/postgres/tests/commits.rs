@@ -34,7 +34,7 @@ async fn flush_one(sink: &mut SinkConnection, kind: &str, claim: Claim) -> Resul
     }
 }
 
-fn one_rollup() -> Flush {
+fn one_rollup() -> Flush<'static> {
     let hour = Grain::Hour.window_of(NOON);
     let row = replace(application("chrome"), hour, value(0..3), true);
     pending(vec![row], 1)

@@ -38,19 +38,24 @@ pub(super) fn replace(
     window: Window,
     value: Accumulator,
     closed: bool,
-) -> PendingRollup {
-    PendingRollup {
-        key,
-        window,
-        op: PendingOp::Replace { value, closed },
-    }
+) -> PendingRollup<'static> {
+    row(key, window, PendingOp::Replace { value, closed })
 }
 
-pub(super) fn merge(key: RollupKey<'static>, window: Window, value: Accumulator) -> PendingRollup {
+pub(super) fn merge(
+    key: RollupKey<'static>,
+    window: Window,
+    value: Accumulator,
+) -> PendingRollup<'static> {
+    row(key, window, PendingOp::Merge(value))
+}
+
+/// A flush borrows its rows; those of tests may live for ever.
+fn row(key: RollupKey<'static>, window: Window, op: PendingOp) -> PendingRollup<'static> {
     PendingRollup {
-        key,
+        key: Box::leak(Box::new(key)),
         window,
-        op: PendingOp::Merge(value),
+        op: Box::leak(Box::new(op)),
     }
 }
 
@@ -74,9 +79,9 @@ fn progress() -> Progress {
 pub(super) async fn flush(
     sink: &mut SinkConnection,
     claim: &mut Claim,
-    mut rollups: Vec<PendingRollup>,
+    mut rollups: Vec<PendingRollup<'_>>,
 ) -> RollupsFlushed {
-    rollups.sort_by(|a, b| (a.window, &a.key).cmp(&(b.window, &b.key)));
+    rollups.sort_by(|a, b| (a.window, a.key).cmp(&(b.window, b.key)));
     let flush = pending(rollups, claim.next_offset + 1);
     let advance = advance(UPDATES, 0, *claim, claim.next_offset + 1);
     let flushed = flush_rollups(sink, &flush, &[advance]).await.unwrap();
@@ -84,7 +89,7 @@ pub(super) async fn flush(
     flushed
 }
 
-pub(super) fn pending(rollups: Vec<PendingRollup>, next_offset: i64) -> Flush {
+pub(super) fn pending(rollups: Vec<PendingRollup<'_>>, next_offset: i64) -> Flush<'_> {
     Flush {
         grouping_set: rollups
             .first()

@@ -21,6 +21,8 @@ mod symbol;
 mod task_state;
 mod text;
 
+pub use rollup_messages::UpdateRecord;
+
 use crate::error::DecodeError;
 use serde::{Deserialize, Serialize};
 

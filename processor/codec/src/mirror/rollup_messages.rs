@@ -9,7 +9,7 @@ use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::pipeline::{
     ClosedThrough, Partial, Progress, RollupPartials, RollupState, RollupUpdate, UpdateKind,
 };
-use rollcall_domain::{Grain, GroupingSet, Timestamp};
+use rollcall_domain::{Accumulator, Grain, GroupingSet, RollupKey, Timestamp, Window};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -77,17 +77,6 @@ impl<'de: 'a, 'a> FromRecord<'de> for Partial<'a> {
     }
 }
 
-impl ToRecord for RollupState<'_> {
-    type Record<'x>
-        = RollupRecord<'x>
-    where
-        Self: 'x;
-
-    fn to_record(&self) -> RollupRecord<'_> {
-        RollupRecord::of(&self.key, self.window, &self.accumulator)
-    }
-}
-
 impl<'de: 'a, 'a> FromRecord<'de> for RollupState<'a> {
     type Record = RollupRecord<'de>;
 
@@ -126,6 +115,22 @@ pub struct UpdateRecord<'a> {
     progress: Option<ProgressRecord<'a>>,
 }
 
+impl<'a> UpdateRecord<'a> {
+    /// A value as an update.
+    pub fn of(
+        kind: UpdateKind,
+        key: &'a RollupKey<'_>,
+        window: Window,
+        accumulator: &'a Accumulator,
+    ) -> Self {
+        UpdateRecord {
+            kind: Symbol::of(Kind::Value(kind)),
+            rollup: Some(RollupRecord::of(key, window, accumulator)),
+            progress: None,
+        }
+    }
+}
+
 impl ToRecord for RollupUpdate<'_> {
     type Record<'x>
         = UpdateRecord<'x>
@@ -139,11 +144,7 @@ impl ToRecord for RollupUpdate<'_> {
                 key,
                 window,
                 accumulator,
-            } => UpdateRecord {
-                kind: Symbol::of(Kind::Value(*kind)),
-                rollup: Some(RollupRecord::of(key, *window, accumulator)),
-                progress: None,
-            },
+            } => UpdateRecord::of(*kind, key, *window, accumulator),
             RollupUpdate::Progress(progress) => UpdateRecord {
                 kind: Symbol::of(Kind::Progress),
                 rollup: None,

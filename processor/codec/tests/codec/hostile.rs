@@ -1,7 +1,7 @@
 //! Bytes that mean harm or nothing: refused at once, whatever lengths they announce.
 
 use crate::oracle;
-use crate::round_trips::encoder;
+use crate::round_trips::{EncodeState, encoder};
 use crate::values;
 use apache_avro::types::Value;
 use proptest::prelude::*;

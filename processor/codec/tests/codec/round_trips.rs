@@ -2,7 +2,10 @@
 
 use crate::{oracle, values};
 use proptest::prelude::*;
-use rollcall_codec::{Decoder, Encoder, Message, RecordType, SchemaIds, SchemaRef, messages, wire};
+use rollcall_codec::{
+    Decoder, EncodeError, Encoder, Message, RecordType, SchemaIds, SchemaRef, messages, wire,
+};
+use rollcall_domain::pipeline::{RollupState, UpdateKind};
 use std::sync::LazyLock;
 
 const ID: u32 = 7;
@@ -10,6 +13,45 @@ const ID: u32 = 7;
 pub fn encoder() -> Encoder {
     let ids = RecordType::ALL.into_iter();
     Encoder::new(&ids.fold(SchemaIds::default(), |ids, record| ids.with(record, ID)))
+}
+
+/// State is written with an update only: of any kind, behind what stands there.
+pub trait EncodeState {
+    fn encode_rollup_state(
+        &mut self,
+        state: &RollupState<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError>;
+}
+
+impl EncodeState for Encoder {
+    fn encode_rollup_state(
+        &mut self,
+        state: &RollupState<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let mut update = vec![9];
+        let (key, accumulator) = (&state.key, &state.accumulator);
+        self.encode_rollup(
+            UpdateKind::Correction,
+            key,
+            state.window,
+            accumulator,
+            &mut update,
+            None,
+        )?;
+        let mut again = vec![9];
+        self.encode_rollup(
+            UpdateKind::Correction,
+            key,
+            state.window,
+            accumulator,
+            &mut again,
+            Some(out),
+        )?;
+        assert_eq!(update, again);
+        Ok(())
+    }
 }
 
 /// What the checks of one kind of message share.

@@ -6,7 +6,7 @@ use crate::layout;
 use crate::stage::StageError;
 use crate::task_state;
 use rollcall_domain::observation::SourceOffset;
-use rollcall_domain::pipeline::{Progress, RollupState, RollupUpdate, UpdateKind};
+use rollcall_domain::pipeline::{Progress, RollupUpdate, UpdateKind};
 use rollcall_domain::rollup::{GroupingSet, RollupKey};
 use rollcall_domain::time::Timestamp;
 use rollcall_domain::window::Window;
@@ -29,52 +29,32 @@ impl RollupStage {
             let key = RollupKey::parse(set, change.key).ok_or_else(|| {
                 StageError::Invariant(format!("rollup key {:?} can't be read", change.key))
             })?;
-            let accumulator = change.value.0.clone();
-            let update = RollupUpdate::Value {
-                kind: kind_of(change.kind),
-                key,
-                window,
-                accumulator,
-            };
-            let mut value = Vec::new();
+            let is_open = change.kind == ChangeKind::Update;
+            let (mut update, mut state) = (Vec::new(), Vec::new());
             self.encoder
-                .encode_update(&update, &mut value)
+                .encode_rollup(
+                    kind_of(change.kind),
+                    &key,
+                    window,
+                    &change.value.0,
+                    &mut update,
+                    is_open.then_some(&mut state),
+                )
                 .map_err(StageError::unencodable)?;
             batch.push(OutputRecord {
                 topic: layout::updates_topic(set).index,
                 partition,
                 key: Some(change.key.as_bytes().to_vec()),
-                value: Some(value),
+                value: Some(update),
             });
-            let value = match (change.kind, update) {
-                (
-                    ChangeKind::Update,
-                    RollupUpdate::Value {
-                        key,
-                        window,
-                        accumulator,
-                        ..
-                    },
-                ) => {
-                    let mut value = Vec::new();
-                    let state = RollupState {
-                        key,
-                        window,
-                        accumulator,
-                    };
-                    self.encoder
-                        .encode_rollup_state(&state, &mut value)
-                        .map_err(StageError::unencodable)?;
-                    Some(value)
-                }
-                (ChangeKind::Closed, _) => None,
-                _ => continue,
-            };
+            if change.kind == ChangeKind::Correction {
+                continue;
+            }
             batch.push(OutputRecord {
                 topic: layout::STATE_ROLLUP.index,
                 partition,
                 key: Some(state_key(set, window, change.key).into_bytes()),
-                value,
+                value: is_open.then_some(state),
             });
         }
         Ok(())

@@ -27,14 +27,14 @@ pub enum PendingOp {
 }
 
 /// One row of a flush.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PendingRollup {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PendingRollup<'a> {
     /// What it is of.
-    pub key: RollupKey<'static>,
+    pub key: &'a RollupKey<'static>,
     /// Its window.
     pub window: Window,
     /// What becomes of it.
-    pub op: PendingOp,
+    pub op: &'a PendingOp,
 }
 
 /// How far a flush brings one partition.
@@ -48,13 +48,13 @@ pub struct FlushOffset {
     pub progress: Progress,
 }
 
-/// Everything that waits of one grouping set.
+/// Everything that waits of one grouping set. It borrows the rows: there are thousands, of several KiB each.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Flush {
+pub struct Flush<'a> {
     /// The grouping set.
     pub grouping_set: GroupingSet,
     /// The rows, each key and window once, sorted.
-    pub rollups: Vec<PendingRollup>,
+    pub rollups: Vec<PendingRollup<'a>>,
     /// The partitions, ascending.
     pub offsets: Vec<FlushOffset>,
 }
@@ -153,7 +153,7 @@ impl PendingRollups {
 
     /// What a flush has to write now; it stays pending until [`PendingRollups::flushed`].
     #[must_use]
-    pub fn flush(&self) -> Flush {
+    pub fn flush(&self) -> Flush<'_> {
         let mut rollups = Vec::with_capacity(self.rows());
         let mut offsets = Vec::new();
         for (&partition, pending) in &self.partitions {
@@ -170,13 +170,13 @@ impl PendingRollups {
                     .whole
                     .iter()
                     .map(|((key, window), op)| PendingRollup {
-                        key: key.clone(),
+                        key,
                         window: *window,
-                        op: op.clone(),
+                        op,
                     }),
             );
         }
-        rollups.sort_unstable_by(|a, b| (a.window, &a.key).cmp(&(b.window, &b.key)));
+        rollups.sort_unstable_by(|a, b| (a.window, a.key).cmp(&(b.window, b.key)));
         Flush {
             grouping_set: self.grouping_set,
             rollups,
@@ -257,7 +257,7 @@ mod tests {
             pending.handle_update(0, offset as i64, message);
         }
         let flush = pending.flush();
-        assert_eq!(flush.rollups.into_iter().map(|row| row.op).next(), expect);
+        assert_eq!(flush.rollups.first().map(|row| row.op), expect.as_ref());
         assert_eq!(
             flush.offsets.first().map(|offset| offset.next_offset),
             next_offset
@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(pending.open_messages(), 1);
         pending.handle_update(0, 3, progress());
         assert_eq!(
-            pending.flush().rollups[0].op,
+            *pending.flush().rollups[0].op,
             PendingOp::Replace {
                 value: value(2),
                 closed: false
