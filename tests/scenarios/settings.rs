@@ -25,6 +25,46 @@ fn wrong_settings_exit_with_2() {
     );
 }
 
+#[test]
+fn config_refuses_what_run_refuses() {
+    for (arguments, expect) in [
+        (
+            ["--http-address", "nowhere"],
+            "http-address = \"nowhere\" is wrong; allowed is an IP address and a port, as 127.0.0.1:9464",
+        ),
+        (
+            ["--database-url", "mysql://u:p@h/x"],
+            "database-url = \"(hidden)\" is wrong; allowed is postgres://user:password@host:port/database, by --database-url or DATABASE_URL",
+        ),
+        (
+            ["--registry-username", "ada"],
+            "registry-password = \"\" is wrong; allowed is a password, where registry-username is set",
+        ),
+        (
+            ["--registry-url", "registry:8081"],
+            "registry-url = \"registry:8081\" is wrong; allowed is http://host:port or https://host:port",
+        ),
+    ] {
+        let expect = format!("rollcall: setting {expect}");
+        check(&["config", arguments[0], arguments[1]], 2, &expect);
+    }
+}
+
+#[test]
+fn a_login_in_the_registrys_address_is_refused_and_not_shown() {
+    let mut command = rollcall(&[
+        "config",
+        "--registry-url",
+        "http://ada:secret@registry:8081",
+    ]);
+    let output = command.output().expect("the binary runs");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let expect = "which registry-username and registry-password give";
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(expect) && !said.contains("secret"), "{said}");
+}
+
 /// A command with a settings file that holds `text`.
 fn with_file(arguments: &[&str], text: &str) -> (tempfile::TempDir, Command) {
     let folder = tempfile::tempdir().expect("a folder");

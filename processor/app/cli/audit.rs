@@ -120,8 +120,12 @@ fn try_audit(arguments: &AuditArgs) -> anyhow::Result<AuditReport> {
     let _signals = super::signals::listen(&stop)?;
     let report = run_audit(&shared, &database, &options, &stop)?;
     match arguments.format {
-        ReportFormat::Text => print!("{}", report_text(&report)),
-        ReportFormat::Json => println!("{:#}", report_json(&report)),
+        ReportFormat::Text => super::print(&report_text(&report))?,
+        ReportFormat::Json => super::print(&format!(
+            "{:#}
+",
+            report_json(&report)
+        ))?,
     }
     Ok(report)
 }
@@ -144,7 +148,10 @@ pub fn run_audit(
         catch_up::catch_up(&runtime, shared, database, catch_up, stop)?;
     }
     let mut reader = runtime.block_on(AuditReader::begin(database))?;
-    let facts = gather(&runtime, &mut reader, shared)?;
+    let mut facts = gather(&runtime, &mut reader, shared)?;
+    if let Some(caught_up) = &options.catch_up {
+        facts.settled = caught_up.raw_ends.clone();
+    }
     let rules = ApplicationRules::builtin();
     let rows = runtime.block_on(reader.count_rollups())?;
     let passes = (rows + ROWS_PER_PASS - 1).div_euclid(ROWS_PER_PASS).max(1);

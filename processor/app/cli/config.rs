@@ -233,10 +233,9 @@ fn bounds(said: &str) -> String {
 }
 
 impl RunArgs {
-    /// Whether a pipeline could be made of these; a database is not needed for that.
+    /// Whether a pipeline could be made of these; a database need not be given for that.
     fn check(&self) -> Result<(), SettingsError> {
-        self.settings.kafka()?;
-        self.settings.partitions()?;
-        self.settings.topic_options().map(|_| ())
+        self.settings.check()?;
+        self.http_address().map(|_| ())
     }
 }

@@ -294,9 +294,24 @@ fn redrive(arguments: &RedriveArgs) -> anyhow::Result<()> {
     signals.shutdown_background();
     let summary = done?;
     super::print(&match arguments.common.format {
-        AnswerFormat::Table => text(&summary, plan.dry_run),
+        AnswerFormat::Table => text(&summary, plan.dry_run) + nothing_there(&summary, &plan),
         AnswerFormat::Json => format!("{}\n", to_json(&summary, plan.dry_run)),
     })
+}
+
+/// Why nothing was done at the place that was asked for.
+fn nothing_there(summary: &RedriveSummary, plan: &RedrivePlan) -> &'static str {
+    let is_empty = *summary == RedriveSummary::default();
+    match (plan.source, is_empty) {
+        (Some(_), true) if plan.again => {
+            "  nothing there is a record that was rejected whole: `rollcall dlq list` has their places\n"
+        }
+        (Some(_), true) => {
+            "  nothing there is a record that was rejected whole and not sent again yet: `rollcall dlq list` has their places, \
+             --again sends once more\n"
+        }
+        _ => "",
+    }
 }
 
 fn plan(arguments: &RedriveArgs) -> Result<RedrivePlan, SettingsError> {

@@ -39,7 +39,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make topics and register schemas; what is there already is checked and left as it is
+    /// Make topics, register schemas and, where a database is given, apply migrations; what is there already is checked and left as it is
     Bootstrap(settings::Settings),
     /// Show everything on this machine: services, pipeline, a simulated fleet, answers, and with --seconds an audit
     #[cfg(feature = "demo")]
@@ -148,15 +148,11 @@ fn perform(cli: Cli, matches: &ArgMatches, catalogue: &Catalogue, layers: &Layer
                 snapshots: 4,
                 rollups: 2,
             });
-            print!(
-                "{}",
-                match format {
-                    TopologyFormat::Text => topology.to_text(),
-                    TopologyFormat::Mermaid => topology.to_mermaid(),
-                    TopologyFormat::Json => topology.to_json(),
-                }
-            );
-            Ok(())
+            print(&match format {
+                TopologyFormat::Text => topology.to_text(),
+                TopologyFormat::Mermaid => topology.to_mermaid(),
+                TopologyFormat::Json => topology.to_json(),
+            })
         }
     };
     match done {
@@ -174,13 +170,16 @@ fn init_logging(filter: &str) -> Result<(), SettingsError> {
 }
 
 /// Begins logging, and says what was odd about the settings.
-fn init_logging_as(filter: &str, format: LogFormat) -> Result<(), SettingsError> {
-    let parsed = logging::parse_filter(filter).map_err(|error| SettingsError {
+fn log_filter(filter: &str) -> Result<logging::EnvFilter, SettingsError> {
+    logging::parse_filter(filter).map_err(|error| SettingsError {
         key: "log-level",
         value: filter.to_owned(),
         allowed: format!("error, warn, info, debug, trace or a tracing filter ({error})"),
-    })?;
-    logging::init(parsed, format);
+    })
+}
+
+fn init_logging_as(filter: &str, format: LogFormat) -> Result<(), SettingsError> {
+    logging::init(log_filter(filter)?, format);
     for warning in WARNINGS.get().into_iter().flatten() {
         tracing::warn!("{warning}");
     }

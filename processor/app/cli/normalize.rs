@@ -99,7 +99,7 @@ pub(crate) fn normalize(arguments: &NormalizeArgs) -> ExitCode {
     if unusable == 0 {
         ExitCode::SUCCESS
     } else {
-        ExitCode::from(2)
+        ExitCode::from(1)
     }
 }
 

@@ -94,6 +94,15 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// Where metrics and health are served.
+    pub(super) fn http_address(&self) -> Result<SocketAddr, SettingsError> {
+        self.http_address.parse().map_err(|_| SettingsError {
+            key: "http-address",
+            value: self.http_address.clone(),
+            allowed: format!("an IP address and a port, as {HTTP_ADDRESS}"),
+        })
+    }
+
     /// In the order of `Grain::ALL`.
     fn grace_us(&self) -> [i64; 3] {
         [
@@ -123,7 +132,7 @@ pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
     arguments.settings.init_logging()?;
     let shared = arguments.settings.shared()?;
     let config = pipeline_config(arguments, &shared)?;
-    let port = listen(&arguments.http_address)?;
+    let port = listen(arguments.http_address()?)?;
     let stop = Control::new();
     let runtime = super::signals::listen(&stop)?;
     runtime.spawn(serve(port, shared.telemetry.clone()));
@@ -131,20 +140,14 @@ pub(crate) fn run(arguments: &RunArgs) -> anyhow::Result<()> {
 }
 
 /// Takes the HTTP port.
-fn listen(address: &str) -> Result<TcpListener, SettingsError> {
-    let wrong = |allowed: String| SettingsError {
+fn listen(address: SocketAddr) -> Result<TcpListener, SettingsError> {
+    http::listen(address).map_err(|error| SettingsError {
         key: "http-address",
-        value: address.to_owned(),
-        allowed,
-    };
-    let parsed: SocketAddr = address
-        .parse()
-        .map_err(|_| wrong(format!("an IP address and a port, as {HTTP_ADDRESS}")))?;
-    http::listen(parsed).map_err(|error| {
-        wrong(format!(
+        value: address.to_string(),
+        allowed: format!(
             "an address of this machine with a free port ({})",
             error.cause
-        ))
+        ),
     })
 }
 

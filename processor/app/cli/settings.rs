@@ -257,11 +257,25 @@ impl Settings {
         Ok(PostgresSettings::new(url, application_name))
     }
 
+    /// Whether each setting is right by itself; nobody is asked.
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        super::log_filter(&self.log_level)?;
+        self.kafka()?;
+        self.partitions()?;
+        self.topic_options()?;
+        self.registry_address()?;
+        self.registry_login()?;
+        match self.database_url {
+            None => Ok(()),
+            Some(_) => self.postgres("check").map(|_| ()),
+        }
+    }
+
     /// What all threads share. Must not be called on an async thread.
     pub(crate) fn shared(&self) -> anyhow::Result<Shared> {
         let kafka = self.kafka()?;
         let registry = Registry::new(
-            &self.registry_url,
+            self.registry_address()?,
             self.registry_login()?,
             &self.topic_prefix,
         )?;
@@ -275,6 +289,30 @@ impl Settings {
             },
             telemetry: Telemetry::default(),
         })
+    }
+
+    /// Without a login, which would be shown wherever the address is.
+    fn registry_address(&self) -> Result<&str, SettingsError> {
+        let authority = self.registry_url.split_once("://").map(|(scheme, rest)| {
+            let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+            (scheme, &rest[..end])
+        });
+        let wrong = |value: &str, allowed: &str| SettingsError {
+            key: "registry-url",
+            value: value.to_owned(),
+            allowed: allowed.to_owned(),
+        };
+        match authority {
+            Some(("http" | "https", place)) if place.contains('@') => Err(wrong(
+                "(hidden)",
+                "an address without a login, which registry-username and registry-password give",
+            )),
+            Some(("http" | "https", place)) if !place.is_empty() => Ok(&self.registry_url),
+            _ => Err(wrong(
+                &self.registry_url,
+                "http://host:port or https://host:port",
+            )),
+        }
     }
 
     fn registry_login(&self) -> Result<Option<(String, String)>, SettingsError> {
@@ -295,8 +333,13 @@ impl Settings {
     }
 }
 
-/// A client property without its value, where that is for nobody's eyes.
+/// A client property or an address without what is for nobody's eyes.
 pub(super) fn hide_secret(property: &str) -> String {
+    if let Some((scheme, rest)) = property.split_once("://")
+        && let Some((_, place)) = rest.rsplit_once('@')
+    {
+        return format!("{scheme}://(hidden)@{place}");
+    }
     match property.split_once('=') {
         Some((key, _))
             if ["password", "secret", "token", "pem", "jaas", "config"]

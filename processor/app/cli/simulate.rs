@@ -154,8 +154,8 @@ pub(crate) fn simulate(arguments: &SimulateArgs) -> anyhow::Result<()> {
     signals.shutdown_background();
     let summary = summary?;
     match arguments.format {
-        SummaryFormat::Text => print!("{}", text(&summary)),
-        SummaryFormat::Json => println!("{}", json_of(&summary)),
+        SummaryFormat::Text => super::print(&text(&summary))?,
+        SummaryFormat::Json => super::print(&format!("{}\n", json_of(&summary)))?,
     }
     let missing = summary.progress.failed + summary.unacknowledged();
     anyhow::ensure!(

@@ -8,7 +8,7 @@ use super::control::{Control, Signal};
 use super::kinds::{NormalizeKind, RollupKind, StageKind};
 use super::sink::{SinkConfig, expect_sink, run_sink};
 use super::stage_thread::run_stage;
-use super::watch::{watch_kafka, watch_postgres};
+use super::watch::{watch_kafka, watch_postgres, watch_registry};
 use crate::kafka::admin::{Admin, AdminError};
 use crate::kafka::directory::{DirectoryReader, SharedDirectory};
 use rollcall_engine::task::TaskConfig;
@@ -49,6 +49,7 @@ pub fn run_pipeline(
     std::thread::scope(|scope| {
         let mut threads = Vec::new();
         scope.spawn(|| watch_kafka(shared, stop));
+        scope.spawn(|| watch_registry(shared, stop));
         if let Some(sink) = &config.sink {
             scope.spawn(|| watch_postgres(&sink.postgres, shared, stop));
         }
@@ -90,6 +91,7 @@ pub fn run_pipeline(
 fn expect(config: &PipelineConfig, shared: &Shared) {
     let health = &shared.telemetry.health;
     health.service("kafka", Some("not asked yet".to_owned()));
+    health.service("registry", Some("not asked yet".to_owned()));
     if config.normalize.is_some() {
         health.expect(layout::NORMALIZE, 1);
     }

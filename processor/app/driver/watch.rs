@@ -101,6 +101,18 @@ fn look_at_retention(
     answered
 }
 
+/// Watches the registry.
+pub(super) fn watch_registry(shared: &Shared, stop: &Control) {
+    repeat(stop, || {
+        let asked = shared.registry.ping();
+        note(
+            shared,
+            "registry",
+            asked.err().map(|error| error.to_string()),
+        );
+    });
+}
+
 /// Watches PostgreSQL.
 pub(super) fn watch_postgres(settings: &PostgresSettings, shared: &Shared, stop: &Control) {
     let Some(runtime) = runtime() else { return };

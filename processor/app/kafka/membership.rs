@@ -9,7 +9,8 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -79,6 +80,9 @@ impl ConsumerContext for Recorder {
 pub struct Membership {
     /// There until the member leaves.
     consumer: Option<BaseConsumer<Recorder>>,
+    group: String,
+    /// Troubles that were told since the group last said something.
+    told: RefCell<BTreeSet<String>>,
 }
 
 impl Membership {
@@ -113,6 +117,8 @@ impl Membership {
         consumer.subscribe(topics)?;
         Ok(Self {
             consumer: Some(consumer),
+            group: group.to_owned(),
+            told: RefCell::default(),
         })
     }
 
@@ -126,9 +132,23 @@ impl Membership {
     pub fn poll(&self, timeout: Duration) -> Option<Rebalance> {
         // Records that slip through before the pause are nobody's loss: tasks fetch for themselves.
         if let Some(Err(error)) = self.consumer().poll(timeout) {
-            tracing::debug!(%error, "group membership goes on");
+            self.tell(&error);
         }
-        self.said()
+        let said = self.said();
+        if said.is_some() {
+            self.told.borrow_mut().clear();
+        }
+        said
+    }
+
+    /// The client tries again by itself, and fails in the same way again where only a person can help.
+    fn tell(&self, error: &KafkaError) {
+        let error = error.to_string();
+        let is_new = self.told.borrow_mut().insert(error.clone());
+        match is_new {
+            true => tracing::warn!(error, group = self.group, "the group can't be served now"),
+            false => tracing::debug!(error, group = self.group, "the group still can't be served"),
+        }
     }
 
     /// The next of what the group said.

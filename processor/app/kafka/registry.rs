@@ -187,6 +187,18 @@ impl Registry {
         }
     }
 
+    /// Asks for something small.
+    ///
+    /// # Errors
+    /// If the registry is away or refuses.
+    pub fn ping(&self) -> Result<(), RegistryError> {
+        let request = self.http.get(format!("{}/schemas/types", self.url));
+        match self.call(request)? {
+            Ok(_) => Ok(()),
+            Err(refusal) => Err(self.away(refusal.to_string())),
+        }
+    }
+
     /// The ids of our own schemas; they must have been registered.
     ///
     /// # Errors

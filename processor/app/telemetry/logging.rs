@@ -11,7 +11,7 @@
 //! No line holds a record's content, a password or an address with one. What is counted is a metric, not a line.
 
 use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+pub use tracing_subscriber::EnvFilter;
 
 /// How lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]

@@ -148,7 +148,7 @@ metrics! {
     tasks_lost = counter, "rollcall_tasks_lost_total", ["stage", "reason"],
         "Times that a task dropped its state to claim it again, by reason.";
     service_up = gauge, "rollcall_service_up", ["service"],
-        "Whether kafka and postgres answered when last asked: 1 or 0.";
+        "Whether kafka, postgres and the registry answered when last asked: 1 or 0.";
     corrections = counter, "rollcall_corrections_total", [],
         "Rollups of closed windows that ROLLUP has corrected.";
     corrected_rows = counter, "rollcall_corrected_rows_total", [],

@@ -303,12 +303,15 @@ impl Bench {
         found: &Found,
     ) {
         let more = found.more_letters || !found.letters.is_empty();
-        let due = letters::stored_of(
-            self.letters_reach(),
-            evidence.source.offset,
-            &expected,
-            more,
-        );
+        let due = match self.is_settled(evidence) {
+            true => expected.len(),
+            false => letters::stored_of(
+                self.letters_reach(),
+                evidence.source.offset,
+                &expected,
+                more,
+            ),
+        };
         expected.truncate(due);
         if letters::is_expired(evidence.ingested_at, self.facts.horizons.rejected) {
             let gone = expected.len() as u64;
@@ -325,6 +328,10 @@ impl Bench {
         );
     }
 
+    fn is_settled(&self, evidence: &Evidence<'_>) -> bool {
+        evidence.source.offset < self.facts.settled(self.partition)
+    }
+
     fn due(&self, evidence: &Evidence<'_>) -> Due {
         let is_within = match self.details_reach() {
             DetailsReach::Nothing => false,
@@ -333,7 +340,7 @@ impl Bench {
             // Rows that follow stand for it; without one, nothing is known.
             DetailsReach::LastRow => false,
         };
-        match is_within {
+        match is_within || self.is_settled(evidence) {
             false => Due::Later,
             true if names::time(evidence.ingested_at) < self.facts.horizons.details => Due::Expired,
             true => Due::Stored,
@@ -479,7 +486,8 @@ impl Bench {
         self.fold.rows.len()
     }
 
-    pub(crate) fn finish(self) -> AuditReport {
+    pub(crate) fn finish(mut self) -> AuditReport {
+        self.report.pending = self.facts.pending();
         self.report
     }
 }

@@ -106,11 +106,27 @@ pub struct Facts {
     pub raw_begin: Vec<i64>,
     /// Per raw partition: the end offset.
     pub raw_end: Vec<i64>,
+    /// Per raw partition, where it is known from elsewhere: nothing that comes from below this offset waits to be stored, and
+    /// what is not in the tables then will never be.
+    pub settled: Vec<i64>,
     /// Rows of `process_observations` whose snapshot is not there: snapshot number and rows.
     pub orphans: Vec<(i64, i64)>,
 }
 
 impl Facts {
+    /// What is settled of `partition`: what comes from below is stored, or lost.
+    pub(crate) fn settled(&self, partition: i32) -> i64 {
+        let settled = self.settled.get(partition as usize);
+        settled.copied().unwrap_or(0)
+    }
+
+    /// Raw records from which nothing in the tables can come yet.
+    #[must_use]
+    pub fn pending(&self) -> u64 {
+        let of = |(partition, end): (i32, &i64)| end - self.raw_needed(partition);
+        (0..).zip(&self.raw_end).map(of).sum::<i64>().unsigned_abs()
+    }
+
     /// The first raw offset of `partition` that nothing in the tables can come from.
     #[must_use]
     pub fn raw_needed(&self, partition: i32) -> i64 {
@@ -129,6 +145,7 @@ impl Facts {
         details
             .max(letters)
             .max(self.folded_max(partition))
+            .max(self.settled(partition))
             .min(end)
     }
 

@@ -109,6 +109,15 @@ pub enum Apart {
 }
 
 impl Apart {
+    /// Whether only retention can be the cause, and no fault of the pipeline.
+    #[must_use]
+    pub const fn is_retention(self) -> bool {
+        matches!(
+            self,
+            Apart::Expired | Apart::RollupsExpired | Apart::RollupsNotKept
+        )
+    }
+
     /// A sentence's part, for people.
     #[must_use]
     pub const fn describe(self) -> &'static str {
@@ -173,6 +182,8 @@ pub struct AuditReport {
     pub apart: BTreeMap<Apart, u64>,
     /// Raw records that were read.
     pub records: u64,
+    /// Raw records that came after where the tables stand.
+    pub pending: u64,
     examples_max: usize,
 }
 

@@ -56,6 +56,7 @@ pub(super) fn gather(
         horizons,
         raw_begin,
         raw_end,
+        settled: Vec::new(),
         orphans,
     })
 }

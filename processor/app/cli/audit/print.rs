@@ -14,7 +14,9 @@ pub fn report_text(report: &AuditReport) -> String {
     let mut text = String::new();
     let differences = report.differences();
     let verdict = match differences {
-        0 => "no difference: the tables are the fold of the raw topic".to_owned(),
+        0 if report.compared() == 0 => "nothing to compare: the tables are empty".to_owned(),
+        0 => "no difference: the tables are the fold of the raw topic up to where they stand"
+            .to_owned(),
         1 => "1 row differs from the fold of the raw topic".to_owned(),
         many => format!("{many} rows differ from the fold of the raw topic"),
     };
@@ -68,7 +70,12 @@ pub fn report_text(report: &AuditReport) -> String {
         let _ = writeln!(text, "    expected {}", example.expected);
         let _ = writeln!(text, "    found    {}", example.found);
     }
-    let _ = writeln!(text, "\naudit: {verdict}");
+    let pending = match report.pending {
+        0 => "nothing waits".to_owned(),
+        1 => "1 raw record is not in the tables yet".to_owned(),
+        many => format!("{many} raw records are not in the tables yet"),
+    };
+    let _ = writeln!(text, "\naudit: {verdict}; {pending}");
     text
 }
 
@@ -109,6 +116,7 @@ pub fn report_json(report: &AuditReport) -> Value {
         "differences": report.differences(),
         "compared": report.compared(),
         "raw_records": report.records,
+        "raw_records_pending": report.pending,
         "tables": tables,
         "not_compared": apart,
         "examples": examples,

@@ -86,10 +86,12 @@ impl Services {
             database_url,
             ..
         } = self;
+        let rollcall = std::env::current_exe()
+            .map_or_else(|_| "rollcall".to_owned(), |path| path.display().to_string());
         format!(
             "Look for yourself:\n  \
              psql '{database_url}' -c 'SELECT * FROM analytics.processes LIMIT 5'\n  \
-             DATABASE_URL='{database_url}' rollcall query --help\n  \
+             DATABASE_URL='{database_url}' {rollcall} query --help\n  \
              Kafka            {brokers}\n  \
              schema registry  {registry_url}\n  \
              metrics, health  http://{http}/metrics /live /ready\n"

@@ -26,6 +26,22 @@ fn each_lane_is_compared_up_to_where_it_is() {
         &[],
         &[(Apart::Unrecorded, 1), (Apart::RollupsOfUnrecorded, 8)],
     );
+    // Unless it is known that nothing waits: then what is missing is lost.
+    let the_last_is_lost = |world: &mut World| {
+        details_lag(world);
+        world.facts.settled = vec![4];
+    };
+    check(
+        the_last_is_lost,
+        &[("process_snapshots", "")],
+        &[(Apart::Unrecorded, 1), (Apart::RollupsOfUnrecorded, 8)],
+    );
+    let the_last_letter_is_lost = |world: &mut World| {
+        world.letters.clear();
+        world.facts.letters = vec![LettersReach::Nothing];
+        world.facts.settled = vec![4];
+    };
+    check(the_last_letter_is_lost, &[("rejected_records", "")], &[]);
     let letters_lag = |world: &mut World| {
         world.letters.clear();
         world.facts.letters = vec![LettersReach::Nothing];
