@@ -1,4 +1,4 @@
-//! Runs a stack until its standard input ends: to look at, to measure, and to be killed by the orphan test.
+//! Runs a stack until its standard input ends: to look at, and to measure.
 #![allow(clippy::disallowed_methods, reason = "it measures")]
 
 use std::{io::Read, time::Instant};

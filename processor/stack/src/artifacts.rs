@@ -26,7 +26,7 @@ const POM: &str = include_str!("../pom.xml");
 
 /// The services' programs on disk.
 #[derive(Debug, Clone)]
-pub struct Artifacts {
+pub(crate) struct Artifacts {
     folder: PathBuf,
 }
 
@@ -34,7 +34,7 @@ impl Artifacts {
     /// Fetches what is not there yet, which takes a minute and the network; afterwards it takes no time and neither.
     ///
     /// Safe when several processes do it at once: one fetches, the others wait for it.
-    pub fn ensure() -> Result<Self, StackError> {
+    pub(crate) fn ensure() -> Result<Self, StackError> {
         let root = root();
         let folder = root.join(name()?);
         if folder.is_dir() {
@@ -48,16 +48,6 @@ impl Artifacts {
             }
         })?;
         Ok(Self { folder })
-    }
-
-    /// Whether `ensure` would return at once.
-    pub fn are_cached() -> bool {
-        name().is_ok_and(|name| root().join(name).is_dir())
-    }
-
-    /// The folder that holds them.
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     pub(crate) fn kafka_class_path(&self) -> OsString {
@@ -111,7 +101,7 @@ impl Artifacts {
 }
 
 /// A short name for a content: 64-bit FNV-1a in hexadecimal. Stable over versions of Rust, unlike std's hashers.
-pub(crate) fn content_name(content: &str) -> String {
+fn content_name(content: &str) -> String {
     let hash = content
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -57,16 +57,8 @@ pub enum StackError {
         /// Architecture and operating system.
         platform: String,
     },
-    /// Two stacks must not share a folder.
-    #[error("{folder} is in use by another running stack: stop that one, or choose another folder", folder = folder.display())]
-    FolderInUse {
-        /// The folder.
-        folder: PathBuf,
-    },
-    /// The wanted port is not free.
-    #[error(
-        "{service} cannot listen on 127.0.0.1:{port}: another program does; stop that one, or choose another port"
-    )]
+    /// A service that starts again finds its port taken.
+    #[error("{service} cannot listen on 127.0.0.1:{port}: another program does; stop that one")]
     PortTaken {
         /// The service.
         service: &'static str,

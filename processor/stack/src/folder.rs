@@ -1,9 +1,9 @@
-//! The stack's folder: given and kept, or temporary and removed with the stack.
+//! The stack's folder: temporary, and removed with the stack.
 //!
 //! Invariants:
-//! - One running stack per folder, by a lock that the system frees when its owner dies, however it dies.
-//! - A temporary folder whose owner was killed is removed by the next stack that starts on the machine.
-//! - Where PostgreSQL has to run under another account, that account can get into a temporary folder.
+//! - It is locked while its owner lives; the system frees the lock when the owner dies, however it dies.
+//! - A folder whose owner was killed is removed by the next stack that starts on the machine.
+//! - Where PostgreSQL has to run under another account, that account can get into the folder.
 //!
 //! Must not know: what the services keep in it.
 
@@ -16,7 +16,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{account::Account, error::StackError, service::create_folder};
+use crate::{account::Account, error::StackError};
 
 const PREFIX: &str = "rollcall-stack-";
 const LOCK: &str = "lock";
@@ -24,33 +24,14 @@ const LOCK: &str = "lock";
 /// A locked folder.
 #[derive(Debug)]
 pub(crate) struct Folder {
-    path: PathBuf,
     _lock: File,
     /// Removes the folder when dropped; after the services, which `Stack` sees to.
-    temporary: Option<TempDir>,
+    temporary: TempDir,
 }
 
 impl Folder {
-    /// Takes the given folder, or makes a temporary one.
-    pub(crate) fn take(given: Option<&Path>) -> Result<Self, StackError> {
-        match given {
-            Some(path) => {
-                create_folder(path)?;
-                let path = path
-                    .canonicalize()
-                    .map_err(StackError::file("open", path))?;
-                let lock = lock(&path)?;
-                Ok(Self {
-                    path,
-                    _lock: lock,
-                    temporary: None,
-                })
-            }
-            None => Self::temporary(),
-        }
-    }
-
-    fn temporary() -> Result<Self, StackError> {
+    /// Makes one, after removing those of stacks that were killed.
+    pub(crate) fn take() -> Result<Self, StackError> {
         let parent = temporary_parent(Account::unless_unprivileged()?);
         sweep(&parent);
         let mut builder = tempfile::Builder::new();
@@ -63,21 +44,15 @@ impl Folder {
         // For whoever wants to look at the data and logs of a failed test.
         temporary
             .disable_cleanup(env::var_os("ROLLCALL_STACK_KEEP").is_some_and(|value| value == "1"));
-        let path = temporary.path().to_owned();
-        let lock = lock(&path)?;
+        let lock = lock(temporary.path())?;
         Ok(Self {
-            path,
             _lock: lock,
-            temporary: Some(temporary),
+            temporary,
         })
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn is_persistent(&self) -> bool {
-        self.temporary.is_none()
+        self.temporary.path()
     }
 }
 
@@ -104,9 +79,8 @@ fn lock(folder: &Path) -> Result<File, StackError> {
         .write(true)
         .open(&path);
     let file = file.map_err(StackError::file("open", &path))?;
-    file.try_lock().map_err(|_| StackError::FolderInUse {
-        folder: folder.to_owned(),
-    })?;
+    // It is new: nobody else holds it.
+    file.lock().map_err(StackError::file("lock", &path))?;
     Ok(file)
 }
 
@@ -150,20 +124,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_serves_one_stack_at_a_time() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let first = Folder::take(Some(folder.path())).expect("it is free");
-        let error = Folder::take(Some(folder.path())).expect_err("it is taken");
-        assert!(matches!(error, StackError::FolderInUse { .. }), "{error}");
-        drop(first);
-        Folder::take(Some(folder.path())).expect("it is free again");
-    }
-
-    #[test]
     fn temporary_folders_vanish() {
-        let folder = Folder::take(None).expect("a folder");
+        let folder = Folder::take().expect("a folder");
         let path = folder.path().to_owned();
-        assert!(path.is_dir() && !folder.is_persistent());
+        assert!(path.is_dir());
         drop(folder);
         assert!(!path.exists());
     }

@@ -52,7 +52,7 @@ impl Java {
         &self.path
     }
 
-    /// Options that each of our JVMs gets, after the caller's: no shared files in /tmp, crash reports beside the log.
+    /// Options that each of our JVMs gets: no shared files in /tmp, crash reports beside the log.
     pub(crate) fn arguments(&self, log: &Path) -> Vec<OsString> {
         let mut crash = OsString::from("-XX:ErrorFile=");
         crash.push(log.with_extension("crash"));
@@ -72,6 +72,11 @@ impl Java {
             .args(arguments);
         run(command)
     }
+}
+
+/// Options of a small JVM that is to last: its largest heap, and the collector that needs fewest threads.
+pub(crate) fn heap(largest: &str) -> Vec<OsString> {
+    vec![format!("-Xmx{largest}").into(), "-XX:+UseSerialGC".into()]
 }
 
 /// Runs a command to its end and quotes its output if it fails.

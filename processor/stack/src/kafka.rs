@@ -21,7 +21,7 @@ use rustix::process::Signal;
 use crate::{
     artifacts::Artifacts,
     error::StackError,
-    java::Java,
+    java::{self, Java},
     service::{Definition, Launch, Service, create_folder},
 };
 
@@ -73,14 +73,13 @@ rootLogger.appenderRef.console.ref = console
 pub(crate) struct Broker<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) controller: SocketAddr,
-    pub(crate) java_options: &'a [String],
     pub(crate) settings: &'a [(String, String)],
     pub(crate) folder: &'a Path,
     pub(crate) log: &'a Path,
 }
 
 impl Broker<'_> {
-    /// Writes the settings, formats the data folder if it is new, and returns the service, not yet started.
+    /// Writes the settings, formats the data folder, and returns the service, not yet started.
     pub(crate) fn prepare(
         &self,
         artifacts: &Artifacts,
@@ -99,24 +98,22 @@ impl Broker<'_> {
         arguments.push(logging_option);
         arguments.extend([OsString::from("-cp"), artifacts.kafka_class_path()]);
 
-        if !self.data().join("meta.properties").exists() {
-            let mut format = arguments.clone();
-            format.extend(
-                [
-                    "kafka.tools.StorageTool",
-                    "format",
-                    "--cluster-id",
-                    CLUSTER_ID,
-                    "--config",
-                ]
-                .map(Into::into),
-            );
-            format.push(properties.clone().into());
-            java.run(&format)?;
-        }
+        let mut format = arguments.clone();
+        format.extend(
+            [
+                "kafka.tools.StorageTool",
+                "format",
+                "--cluster-id",
+                CLUSTER_ID,
+                "--config",
+            ]
+            .map(Into::into),
+        );
+        format.push(properties.clone().into());
+        java.run(&format)?;
 
-        let options = self.java_options.iter().map(Into::into);
-        let arguments = options
+        let arguments = java::heap("512m")
+            .into_iter()
             .chain(arguments)
             .chain(["kafka.Kafka".into(), properties.into()])
             .collect();

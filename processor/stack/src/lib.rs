@@ -13,7 +13,7 @@
 //!
 //! Invariants:
 //! - A stack that was started is ready: each service has answered in its own protocol.
-//! - Dropping it stops all services and removes a temporary folder, also when a panic drops it. If the owner is killed instead, its
+//! - Dropping it stops all services and removes the folder, also when a panic drops it. If the owner is killed instead, its
 //!   services stop by themselves within seconds (`service.rs`), and the next stack removes its folder (`folder.rs`).
 //! - The services are the real ones, unpatched, in the versions that `pom.xml` pins.
 //!
@@ -39,65 +39,30 @@ use std::{
     time::Instant,
 };
 
-pub use crate::{artifacts::Artifacts, error::StackError, service::Service};
-use crate::{folder::Folder, java::Java, ports::PortLease};
+use crate::{artifacts::Artifacts, folder::Folder, java::Java, ports::PortLease};
+pub use crate::{error::StackError, service::Service};
 
-/// What to start, and how.
+/// What to start.
 #[derive(Debug, Clone)]
 pub struct StackOptions {
-    /// The folder for data and logs, kept and reused; none: a temporary one, removed with the stack.
-    pub dir: Option<PathBuf>,
     /// Whether to start Kafka.
     pub kafka: bool,
     /// Whether to start the schema registry.
     pub registry: bool,
     /// Whether to start PostgreSQL.
     pub postgres: bool,
-    /// Kafka's port; none: a free one.
-    pub kafka_port: Option<u16>,
-    /// The registry's port; none: a free one.
-    pub registry_port: Option<u16>,
-    /// PostgreSQL's port; none: a free one.
-    pub postgres_port: Option<u16>,
-    /// Options of Kafka's JVM.
-    pub kafka_java_options: Vec<String>,
-    /// Options of the registry's JVM.
-    pub registry_java_options: Vec<String>,
     /// Broker settings that override the stack's own.
     pub kafka_settings: Vec<(String, String)>,
-    /// Server settings that override the stack's own.
-    pub postgres_settings: Vec<(String, String)>,
-    /// Whether PostgreSQL's commits reach the disk. Off is faster, and loses nothing to kill -9, only to a power cut.
-    pub postgres_fsync: bool,
-}
-
-impl Default for StackOptions {
-    /// All services on free ports, in a temporary folder, small.
-    fn default() -> Self {
-        let options = |heap: &str| vec![heap.to_owned(), "-XX:+UseSerialGC".to_owned()];
-        Self {
-            dir: None,
-            kafka: true,
-            registry: true,
-            postgres: true,
-            kafka_port: None,
-            registry_port: None,
-            postgres_port: None,
-            kafka_java_options: options("-Xmx512m"),
-            registry_java_options: options("-Xmx256m"),
-            kafka_settings: Vec::new(),
-            postgres_settings: Vec::new(),
-            postgres_fsync: true,
-        }
-    }
 }
 
 impl StackOptions {
-    /// The default without fsync: tests kill servers, not machines.
+    /// All services.
     pub fn for_tests() -> Self {
         Self {
-            postgres_fsync: false,
-            ..Self::default()
+            kafka: true,
+            registry: true,
+            postgres: true,
+            kafka_settings: Vec::new(),
         }
     }
 }
@@ -121,8 +86,8 @@ impl Stack {
     pub fn start(options: StackOptions) -> Result<Self, StackError> {
         let begun = Instant::now();
         let artifacts = Artifacts::ensure()?;
-        let folder = Folder::take(options.dir.as_deref())?;
-        let ports = Ports::take(&options)?;
+        let folder = Folder::take()?;
+        let ports = Ports::take()?;
         let java = if options.kafka || options.registry {
             Some(Java::find()?)
         } else {
@@ -187,26 +152,11 @@ impl Stack {
     /// # Panics
     /// If the stack was started without PostgreSQL.
     pub fn database_url(&self) -> String {
-        self.database_url_for(postgres::DATABASE)
-    }
-
-    /// The URL of another database of the server; see [`Stack::create_database`].
-    ///
-    /// # Panics
-    /// If the stack was started without PostgreSQL.
-    pub fn database_url_for(&self, database: &str) -> String {
         let address = wanted(self.postgres.as_ref(), "PostgreSQL").address();
-        format!("postgres://{}@{address}/{database}", postgres::USER)
-    }
-
-    /// Makes another database, unless it is there: a test's own, say.
-    ///
-    /// # Panics
-    /// If the stack was started without PostgreSQL.
-    pub fn create_database(&self, database: &str) -> Result<(), StackError> {
-        postgres::create_database(
-            wanted(self.postgres.as_ref(), "PostgreSQL").address(),
-            database,
+        format!(
+            "postgres://{}@{address}/{}",
+            postgres::USER,
+            postgres::DATABASE
         )
     }
 
@@ -271,12 +221,12 @@ struct Ports {
 }
 
 impl Ports {
-    fn take(options: &StackOptions) -> Result<Self, StackError> {
+    fn take() -> Result<Self, StackError> {
         Ok(Self {
-            kafka: PortLease::take("Kafka", options.kafka_port)?,
-            controller: PortLease::take("Kafka", None)?,
-            registry: PortLease::take("Apicurio Registry", options.registry_port)?,
-            postgres: PortLease::take("PostgreSQL", options.postgres_port)?,
+            kafka: PortLease::take()?,
+            controller: PortLease::take()?,
+            registry: PortLease::take()?,
+            postgres: PortLease::take()?,
         })
     }
 }
@@ -299,7 +249,6 @@ impl Plan<'_> {
         let broker = kafka::Broker {
             address: self.ports.kafka.address(),
             controller: self.ports.controller.address(),
-            java_options: &self.options.kafka_java_options,
             settings: &self.options.kafka_settings,
             folder: &self.folder.path().join("kafka"),
             log: &self.log("kafka"),
@@ -314,11 +263,9 @@ impl Plan<'_> {
             return Ok(None);
         };
         let address = self.ports.registry.address();
-        let options = &self.options.registry_java_options;
         let folder = self.folder.path().join("registry");
         let mut service = registry::prepare(
             address,
-            options,
             &folder,
             &self.log("registry"),
             self.artifacts,
@@ -334,15 +281,12 @@ impl Plan<'_> {
         }
         let server = postgres::Server {
             address: self.ports.postgres.address(),
-            fsync: self.options.postgres_fsync,
-            persistent: self.folder.is_persistent(),
-            settings: &self.options.postgres_settings,
             folder: &self.folder.path().join("postgres"),
             log: &self.log("postgres"),
         };
         let mut service = server.prepare(self.artifacts)?;
         service.start()?;
-        postgres::create_database(service.address(), postgres::DATABASE)?;
+        postgres::create_database(service.address())?;
         Ok(Some(service))
     }
 

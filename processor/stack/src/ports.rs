@@ -24,23 +24,12 @@ const LAST: u16 = 31_999;
 #[derive(Debug)]
 pub(crate) struct PortLease {
     port: u16,
-    _lock: Option<File>,
+    _lock: File,
 }
 
 impl PortLease {
-    /// Takes `wanted`, or any free port if none is wanted.
-    pub(crate) fn take(service: &'static str, wanted: Option<u16>) -> Result<Self, StackError> {
-        match wanted {
-            Some(port) if is_free(port) => Ok(Self {
-                port,
-                _lock: lock(port),
-            }),
-            Some(port) => Err(StackError::PortTaken { service, port }),
-            None => Self::any(),
-        }
-    }
-
-    fn any() -> Result<Self, StackError> {
+    /// Takes a free port.
+    pub(crate) fn take() -> Result<Self, StackError> {
         let span = LAST - FIRST + 1;
         // Two stacks that start at once begin their search at different places.
         let offset = (RandomState::new().hash_one(std::process::id()) % u64::from(span)) as u16;
@@ -48,10 +37,7 @@ impl PortLease {
             .map(|step| FIRST + (offset + step) % span)
             .find_map(|port| {
                 let lock = lock(port)?;
-                is_free(port).then_some(Self {
-                    port,
-                    _lock: Some(lock),
-                })
+                is_free(port).then_some(Self { port, _lock: lock })
             })
             .ok_or(StackError::NoFreePort {
                 first: FIRST,
@@ -98,25 +84,12 @@ mod tests {
     #[test]
     fn leases_differ_while_they_live() {
         let leases: Vec<_> = (0..50)
-            .map(|_| PortLease::take("test", None).expect("a free port"))
+            .map(|_| PortLease::take().expect("a free port"))
             .collect();
         let mut ports: Vec<_> = leases.iter().map(|lease| lease.port).collect();
         ports.sort_unstable();
         ports.dedup();
         assert_eq!(ports.len(), leases.len());
         assert!(ports.iter().all(|port| (FIRST..=LAST).contains(port)));
-    }
-
-    #[test]
-    fn a_wanted_port_that_is_taken_is_named() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("bind");
-        let port = listener.local_addr().expect("address").port();
-        let error = PortLease::take("Kafka", Some(port)).expect_err("it is taken");
-        assert!(
-            error
-                .to_string()
-                .contains(&format!("Kafka cannot listen on 127.0.0.1:{port}")),
-            "{error}"
-        );
     }
 }

@@ -9,10 +9,8 @@
 
 use std::{
     ffi::OsString,
-    fs,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
-    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -22,7 +20,7 @@ use rustix::process::Signal;
 
 use crate::{
     account::Account,
-    artifacts::{Artifacts, content_name},
+    artifacts::Artifacts,
     error::StackError,
     java::run,
     service::{Definition, Launch, Service, create_folder},
@@ -59,31 +57,29 @@ const SETTINGS: &[(&str, &str)] = &[
     ("timezone", "UTC"),
     ("log_timezone", "UTC"),
     ("log_checkpoints", "off"),
+    // Whoever uses a private stack kills servers, not machines: kill -9 loses nothing that the system's cache has.
+    ("fsync", "off"),
 ];
 
 /// What makes one server differ from another.
 pub(crate) struct Server<'a> {
     pub(crate) address: SocketAddr,
-    /// Whether commits reach the disk. Kill -9 of the server loses nothing either way; a power cut does.
-    pub(crate) fsync: bool,
-    /// Whether the data outlives the stack.
-    pub(crate) persistent: bool,
-    pub(crate) settings: &'a [(String, String)],
     pub(crate) folder: &'a Path,
     pub(crate) log: &'a Path,
 }
 
 impl Server<'_> {
-    /// Makes the cluster if there is none, and returns the service, not yet started.
+    /// Makes the cluster, and returns the service, not yet started.
     pub(crate) fn prepare(&self, artifacts: &Artifacts) -> Result<Service, StackError> {
         let account = Account::unless_unprivileged()?;
         create_folder(self.folder)?;
-        let place = self.place(account)?;
-        let binaries = binaries(artifacts, account)?;
-        let data = place.join("data");
-        if !data.join("PG_VERSION").exists() {
-            self.make_cluster(&binaries, &data, account)?;
+        // The stack has put it where the account can go (see `folder.rs`).
+        if let Some(account) = account {
+            account.own(self.folder)?;
         }
+        let binaries = binaries(artifacts, account)?;
+        let data = self.folder.join("data");
+        self.make_cluster(&binaries, &data, account)?;
         Ok(Service::new(Definition {
             name: NAME,
             launch: Launch {
@@ -91,7 +87,7 @@ impl Server<'_> {
                 arguments: self.arguments(&data),
                 environment: vec![("LC_ALL".into(), "C".into())],
                 environment_removed: FOREIGN_VARIABLES.to_vec(),
-                folder: place,
+                folder: self.folder.to_owned(),
                 account,
             },
             address: self.address,
@@ -102,46 +98,12 @@ impl Server<'_> {
         }))
     }
 
-    /// The folder that holds the data; elsewhere than the stack's if the account can't get there.
-    fn place(&self, account: Option<Account>) -> Result<PathBuf, StackError> {
-        let Some(account) = account else {
-            return Ok(self.folder.to_owned());
-        };
-        if account.can_enter(self.folder) {
-            account.own(self.folder)?;
-            return Ok(self.folder.to_owned());
-        }
-        // One that is dropped with the stack has been put where the account can go (see `folder.rs`).
-        let parent = if Path::new("/var/tmp").is_dir() {
-            PathBuf::from("/var/tmp")
-        } else {
-            std::env::temp_dir()
-        };
-        let place = parent.join(format!(
-            "rollcall-postgres-{}",
-            content_name(&self.folder.to_string_lossy())
-        ));
-        create_folder(&place)?;
-        account.own(&place)?;
-        fs::set_permissions(&place, fs::Permissions::from_mode(0o700))
-            .map_err(StackError::file("protect", &place))?;
-        let link = self.folder.join("elsewhere");
-        if fs::read_link(&link).is_err() {
-            symlink(&place, &link).map_err(StackError::file("create", &link))?;
-        }
-        Ok(place)
-    }
-
     fn make_cluster(
         &self,
         binaries: &Path,
         data: &Path,
         account: Option<Account>,
     ) -> Result<(), StackError> {
-        // What an interrupted initdb has left can't be used.
-        if data.exists() {
-            fs::remove_dir_all(data).map_err(StackError::file("remove", data))?;
-        }
         let mut command = Command::new(binaries.join("bin/initdb"));
         command
             .arg("-D")
@@ -152,16 +114,12 @@ impl Server<'_> {
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
             ])
+            .arg("--no-sync")
             .env("LC_ALL", "C");
-        if !self.persistent {
-            command.arg("--no-sync");
-        }
         for variable in FOREIGN_VARIABLES {
             command.env_remove(variable);
         }
-        if let Some(place) = data.parent() {
-            command.current_dir(place);
-        }
+        command.current_dir(self.folder);
         as_account(&mut command, account);
         run(command)
     }
@@ -171,36 +129,25 @@ impl Server<'_> {
         let own = [
             ("listen_addresses", self.address.ip().to_string()),
             ("port", self.address.port().to_string()),
-            ("fsync", self.fsync.to_string()),
         ];
         let own = own.iter().map(|(key, value)| (*key, value.as_str()));
-        let wanted = self
-            .settings
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()));
-        // The last one of a name wins, so the caller's come last.
-        for (key, value) in own.chain(SETTINGS.iter().copied()).chain(wanted) {
+        for (key, value) in own.chain(SETTINGS.iter().copied()) {
             arguments.extend(["-c".into(), format!("{key}={value}").into()]);
         }
         arguments
     }
 }
 
-/// Makes the database unless it is there.
-pub(crate) fn create_database(address: SocketAddr, name: &str) -> Result<(), StackError> {
-    let statement = format!("CREATE DATABASE \"{}\"", name.replace('"', "\"\""));
-    let outcome = Session::open(address, STATEMENT_TIMEOUT)
-        .and_then(|mut session| session.execute(&statement));
-    match outcome {
-        // SQLSTATE 42P04: duplicate_database
-        Err(error) if error.to_string().contains("42P04") => Ok(()),
-        Err(source) => Err(StackError::Statement {
+/// Makes the stack's database.
+pub(crate) fn create_database(address: SocketAddr) -> Result<(), StackError> {
+    let statement = format!("CREATE DATABASE {DATABASE}");
+    Session::open(address, STATEMENT_TIMEOUT)
+        .and_then(|mut session| session.execute(&statement))
+        .map_err(|source| StackError::Statement {
             port: address.port(),
             statement,
             source,
-        }),
-        Ok(()) => Ok(()),
-    }
+        })
 }
 
 fn probe(address: SocketAddr) -> io::Result<()> {

@@ -5,7 +5,6 @@
 //! Must not know: our schemas.
 
 use std::{
-    ffi::OsString,
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
     path::Path,
@@ -17,7 +16,7 @@ use rustix::process::Signal;
 use crate::{
     artifacts::Artifacts,
     error::StackError,
-    java::Java,
+    java::{self, Java},
     service::{Definition, Launch, Service, create_folder},
 };
 
@@ -30,14 +29,13 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepares the folder and returns the service, not yet started.
 pub(crate) fn prepare(
     address: SocketAddr,
-    java_options: &[String],
     folder: &Path,
     log: &Path,
     artifacts: &Artifacts,
     java: &Java,
 ) -> Result<Service, StackError> {
     create_folder(folder)?;
-    let mut arguments: Vec<OsString> = java_options.iter().map(Into::into).collect();
+    let mut arguments = java::heap("256m");
     arguments.extend(java.arguments(log));
     arguments.extend(["-jar".into(), artifacts.registry_jar()?.into()]);
     // A file, since the default, memory, would forget the schemas at each restart; written through, for kill -9.

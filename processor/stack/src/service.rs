@@ -97,19 +97,9 @@ impl Service {
         }
     }
 
-    /// The service's name, for people.
-    pub fn name(&self) -> &'static str {
-        self.definition.name
-    }
-
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.definition.address
-    }
-
-    /// Its log; appended to over restarts.
-    pub fn log_path(&self) -> &Path {
-        &self.definition.log
     }
 
     /// The process id, while it runs.
@@ -148,8 +138,8 @@ impl Service {
         outcome
     }
 
-    /// Starts it without waiting: for tests that need a service to come up behind their back.
-    pub fn spawn(&mut self) -> Result<(), StackError> {
+    /// Starts it without waiting.
+    fn spawn(&mut self) -> Result<(), StackError> {
         if self.is_running() {
             return Ok(());
         }
@@ -191,7 +181,7 @@ impl Service {
     }
 
     /// Waits until it answers.
-    pub fn await_ready(&mut self) -> Result<(), StackError> {
+    fn await_ready(&mut self) -> Result<(), StackError> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.ended() {
