@@ -1,9 +1,10 @@
-//! Kafka, the registry or PostgreSQL is away at the start or in the middle: the pipeline waits, goes on, loses nothing.
+//! Kafka, the registry or PostgreSQL is away at the start or in the middle, or hangs: the pipeline waits, goes on, loses nothing.
 
 use crate::crowd::Crowd;
-use crate::support::{SNAPSHOT_PARTITIONS, Services, random_moment};
+use crate::support::{SNAPSHOT_PARTITIONS, Services, eventually, random_moment};
 use crate::tables::Tables;
 use rollcall_simulator::MischiefConfig;
+use rollcall_stages::layout;
 use std::time::Duration;
 
 const ALL: &str = "normalize,rollup,sink";
@@ -39,6 +40,32 @@ fn postgres_goes_and_comes_back() {
         }
         crowd.send(RECORDS);
         services.stack.postgres().start().expect("it starts");
+    }
+    finish(&services, &crowd, &mut tables);
+    assert_eq!(processor.terminate(), Some(0));
+}
+
+/// Its connections stay open, and nobody answers on them: as a server whose disk or host hangs.
+#[test]
+fn a_database_that_hangs_is_waited_for() {
+    let mut services = Services::start();
+    let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
+    let mut tables = Tables::new(&services.database_url);
+    let processor = services.run(ALL);
+    for _ in 0..3 {
+        let before = crowd.ends();
+        crowd.send(RECORDS);
+        tables.await_something_since(&before);
+        // Most of it is on its way into the tables.
+        services.stack.postgres().pause().expect("it hangs");
+        crowd.send(RECORDS);
+        let accepted = crowd.ledger(&services).accepted();
+        eventually("NORMALIZE goes on", || {
+            let observations = services.read_all(layout::OBSERVATIONS, SNAPSHOT_PARTITIONS);
+            observations.len() as u64 == accepted
+        });
+        random_moment(Duration::from_secs(3));
+        services.stack.postgres().resume().expect("it goes on");
     }
     finish(&services, &crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
