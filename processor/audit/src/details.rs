@@ -328,7 +328,7 @@ impl Expected<'_, '_> {
             machine: &snapshot.machine.id,
             os: snapshot.machine.os,
             event_at: *event_at,
-            users: users.0,
+            users: users.into_vec(),
             processes,
         })
     }
@@ -344,17 +344,21 @@ fn only_user(snapshot: &Snapshot<'_>, owner: Option<&str>, row: &StoredSnapshot)
     )
 }
 
-/// Distinct users.
+/// Distinct users and their places. How many there are is the machine's choice, so none is compared with all.
 #[derive(Default)]
-pub(crate) struct Users(pub(crate) Vec<User>);
+pub(crate) struct Users(HashMap<User, usize>);
 
 impl Users {
     pub(crate) fn index_of(&mut self, user: User) -> usize {
-        let known = self.0.iter().position(|known| *known == user);
-        known.unwrap_or_else(|| {
-            self.0.push(user);
-            self.0.len() - 1
-        })
+        let next = self.0.len();
+        *self.0.entry(user).or_insert(next)
+    }
+
+    /// Each in its place.
+    pub(crate) fn into_vec(self) -> Vec<User> {
+        let mut users: Vec<_> = self.0.into_iter().collect();
+        users.sort_unstable_by_key(|(_, place)| *place);
+        users.into_iter().map(|(user, _)| user).collect()
     }
 }
 
@@ -366,5 +370,25 @@ fn split(bytes: Option<i64>) -> (Option<i64>, Option<i32>) {
     match kib.and_then(|kib| i32::try_from(kib).ok()) {
         Some(kib) => (None, Some(kib)),
         None => (bytes, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each user was compared with all before it: minutes for a snapshot of as many owners as it may have.
+    #[test]
+    fn as_many_users_as_processes_are_no_more_work_each() {
+        let user = |at: usize| User {
+            name: format!("u{at}"),
+            faculty: "law".to_owned(),
+        };
+        let mut users = Users::default();
+        let count = rollcall_normalize::limits::MAX_PROCESSES;
+        for at in (0..count).chain(0..count) {
+            assert_eq!(users.index_of(user(at)), at);
+        }
+        assert!(users.into_vec().into_iter().eq((0..count).map(user)));
     }
 }

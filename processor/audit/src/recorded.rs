@@ -66,7 +66,7 @@ pub(crate) fn contribution(row: &StoredSnapshot) -> Option<Contributed<'_>> {
         machine: row.machine_id.as_deref()?,
         os: Os::parse(row.os.as_deref()?)?,
         event_at: row.event_at,
-        users: users.0,
+        users: users.into_vec(),
         processes,
     })
 }

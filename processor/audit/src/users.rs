@@ -8,7 +8,7 @@ use rollcall_domain::Snapshot;
 use rollcall_domain::identity::UNKNOWN;
 
 /// A user and faculty; the faculty as it is stored, for what the directory said is known from there only.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) faculty: String,
