@@ -150,7 +150,7 @@ fn differences(metrics: &Metrics, ledger: &Ledger, tables: &mut Tables) -> Vec<S
         ("rollcall_ledger_difference", String::new(), 0.0),
         ("rollcall_tasks", "waiting".to_owned(), 0.0),
         ("rollcall_sink_fenced_total", String::new(), 0.0),
-        ("rollcall_service_up", String::new(), 2.0),
+        ("rollcall_service_up", String::new(), 3.0),
     ];
     for (reason, count) in ledger.rejected() {
         expected.push((
@@ -279,6 +279,12 @@ fn readiness_follows_the_services() {
     });
     services.stack.registry().start().expect("it starts");
     eventually("it is ready", || is_ready(address));
+    services.stack.registry().stop().expect("it stops");
+    eventually("it says that the registry went away", || {
+        names("registry: ")
+    });
+    services.stack.registry().start().expect("it starts");
+    eventually("it is ready with it", || is_ready(address));
     services.stack.postgres().kill9().expect("it dies");
     eventually("it is not ready without PostgreSQL, and says so", || {
         names("postgres: ")

@@ -32,6 +32,8 @@ use tokio::runtime::Runtime;
 const STEP: Duration = Duration::from_millis(200);
 /// When the questions are answered: by then every machine has reported twice, which differences of CPU time need.
 const ANSWERS_AFTER: Duration = Duration::from_secs(24);
+/// How long they are waited for beyond the time that was asked for.
+const ANSWERS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Arguments of `demo`.
 #[derive(Debug, clap::Args)]
@@ -173,15 +175,13 @@ impl Show<'_> {
         let mut answered = false;
         loop {
             let elapsed = Duration::from_micros((elapsed_us() - begun_us) as u64);
-            let over = self
-                .arguments
-                .seconds
-                .is_some_and(|seconds| elapsed >= Duration::from_secs(seconds));
+            let lasts = self.arguments.seconds.map(Duration::from_secs);
+            let time_is_up = lasts.is_some_and(|lasts| elapsed >= lasts);
             let totals = runtime.block_on(self.totals(&mut session));
             self.screen
                 .progress(elapsed, self.crew.delivered(), totals.as_ref());
             let stored = totals.is_some_and(|totals| totals.rollup_partitions > 0);
-            if !answered && stored && (over || elapsed >= ANSWERS_AFTER) {
+            if !answered && stored && (time_is_up || elapsed >= ANSWERS_AFTER) {
                 answered = true;
                 if let Some(session) = &mut session {
                     let answers = runtime.block_on(super::query::four_answers(
@@ -194,6 +194,9 @@ impl Show<'_> {
                         .print(&self.services.how_to_connect(self.http_address));
                 }
             }
+            // Nobody leaves without answers, unless there are none.
+            let given_up = lasts.is_some_and(|lasts| elapsed >= lasts + ANSWERS_PATIENCE);
+            let over = time_is_up && answered || given_up;
             if over || self.interrupt.signal() != Signal::Run || self.crew.has_ended() {
                 return Ok(());
             }
