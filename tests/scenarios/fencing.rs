@@ -1,6 +1,7 @@
 //! Claims end what was before them, and who has lost something drops everything that hangs on it (decisions 5.1, 5.3,
 //! 5.5, 5.6, 5.9): a task its claim, a connection what it remembers, a reader the transactions that were aborted.
 
+use super::operating::{self, Metrics};
 use crate::crowd::Crowd;
 use crate::support::{ROLLUP_PARTITIONS, SNAPSHOT_PARTITIONS, Services, eventually};
 use crate::tables::Tables;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 const ALL: &str = "normalize,rollup,sink";
 const RECORDS: usize = 150;
+/// How often each task loses its claim.
+const ROUNDS: i32 = 3;
 const REQUEST: Duration = Duration::from_secs(10);
 /// A topic where a tombstone of nobody changes nothing.
 const HARMLESS: &str = layout::DIRECTORY_USERS.name;
@@ -48,8 +51,11 @@ fn a_task_that_loses_its_claim_drops_everything_and_claims_again() {
     let services = Services::start();
     let mut crowd = Crowd::new(&services, 24, 60, MischiefConfig::default());
     let mut tables = Tables::new(&services.database_url);
-    let processor = services.run(ALL);
-    for round in 0..3 {
+    let (processor, address) = operating::run(&services, &[]);
+    // Every task is at work: a claim taken before its first one would fence nobody.
+    crowd.send(RECORDS);
+    tables.await_everything(&crowd.ends(), &crowd.ledger(&services));
+    for round in 0..ROUNDS {
         for partition in 0..SNAPSHOT_PARTITIONS {
             crowd.send(RECORDS / 10);
             fence(&services, layout::NORMALIZE, partition);
@@ -63,6 +69,18 @@ fn a_task_that_loses_its_claim_drops_everything_and_claims_again() {
     let ledger = crowd.ledger(&services);
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
+    let metrics = Metrics::scrape(address);
+    for (stage, partitions) in [
+        (layout::NORMALIZE, SNAPSHOT_PARTITIONS),
+        (layout::ROLLUP, ROLLUP_PARTITIONS),
+    ] {
+        let fenced = format!("outcome=\"fenced\",stage=\"{stage}\"");
+        // At least: a claim that comes while a transaction is being ended fences twice, first for its end.
+        assert!(
+            metrics.sum("rollcall_transactions_total", &fenced) >= f64::from(ROUNDS * partitions),
+            "{stage}: each claim that was taken away has fenced a transaction"
+        );
+    }
     assert_eq!(processor.terminate(), Some(0));
 }
 

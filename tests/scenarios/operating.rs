@@ -38,7 +38,7 @@ fn is_ready(address: SocketAddr) -> bool {
 }
 
 /// A processor with its port.
-fn run(services: &Services, more: &[&str]) -> (Processor, SocketAddr) {
+pub(super) fn run(services: &Services, more: &[&str]) -> (Processor, SocketAddr) {
     let address = free_address();
     let mut arguments = vec!["--http-address".to_owned(), address.to_string()];
     arguments.extend(more.iter().map(|&argument| argument.to_owned()));
@@ -46,10 +46,10 @@ fn run(services: &Services, more: &[&str]) -> (Processor, SocketAddr) {
 }
 
 /// All samples by name and labels, as they stand in the text.
-struct Metrics(BTreeMap<String, f64>);
+pub(super) struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
-    fn scrape(address: SocketAddr) -> Self {
+    pub(super) fn scrape(address: SocketAddr) -> Self {
         let (status, text) = get(address, "/metrics").expect("an answer");
         assert_eq!(status, 200, "{text}");
         let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -70,7 +70,7 @@ impl Metrics {
         })
     }
 
-    fn sum(&self, name: &str, label: &str) -> f64 {
+    pub(super) fn sum(&self, name: &str, label: &str) -> f64 {
         self.of(name, label).map(|(_, value)| value).sum()
     }
 

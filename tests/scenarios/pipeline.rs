@@ -1,5 +1,6 @@
 //! The whole pipeline on input that is partly late, early, repeated, out of order, broken or poison.
 
+use super::operating::{self, Metrics};
 use crate::crowd::{Crowd, all_mischief};
 use crate::support::Services;
 use crate::tables::Tables;
@@ -8,7 +9,7 @@ use crate::tables::Tables;
 fn the_tables_hold_what_the_fleet_said() {
     let services = Services::start();
     let mut crowd = Crowd::new(&services, 40, 60, all_mischief());
-    let processor = services.run("normalize,rollup,sink");
+    let (processor, address) = operating::run(&services, &[]);
     let mut tables = Tables::new(&services.database_url);
     for _ in 0..4 {
         // Windows close in between, so that what is late in the next batch corrects them.
@@ -19,6 +20,13 @@ fn the_tables_hold_what_the_fleet_said() {
     let ledger = crowd.ledger(&services);
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
+    let metrics = Metrics::scrape(address);
+    for corrected in [
+        "rollcall_corrections_total",
+        "rollcall_corrected_rows_total",
+    ] {
+        assert!(metrics.sum(corrected, "") > 0.0, "{corrected}");
+    }
     assert_eq!(
         processor.terminate(),
         Some(0),
