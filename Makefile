@@ -22,6 +22,7 @@ setup: ## look for what is missing, and install it where that may be done
 check: setup $(CARGO_DENY) ## formatting, lints, licences and sources of dependencies
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p rollcall --no-default-features --locked -- -D warnings
 	$(CARGO_DENY) --workspace --locked check --hide-inclusion-graph licenses sources bans
 	@echo "check: advisories are NOT checked: their database is not in a package registry"
 

@@ -164,12 +164,7 @@ fn perform(cli: Cli, matches: &ArgMatches, catalogue: &Catalogue, layers: &Layer
     }
 }
 
-/// Begins logging as text.
-fn init_logging(filter: &str) -> Result<(), SettingsError> {
-    init_logging_as(filter, LogFormat::Text)
-}
-
-/// Begins logging, and says what was odd about the settings.
+/// What the setting log-level says.
 fn log_filter(filter: &str) -> Result<logging::EnvFilter, SettingsError> {
     logging::parse_filter(filter).map_err(|error| SettingsError {
         key: "log-level",
@@ -178,7 +173,8 @@ fn log_filter(filter: &str) -> Result<logging::EnvFilter, SettingsError> {
     })
 }
 
-fn init_logging_as(filter: &str, format: LogFormat) -> Result<(), SettingsError> {
+/// Begins logging, and says what was odd about the settings.
+fn init_logging(filter: &str, format: LogFormat) -> Result<(), SettingsError> {
     logging::init(log_filter(filter)?, format);
     for warning in WARNINGS.get().into_iter().flatten() {
         tracing::warn!("{warning}");

@@ -168,7 +168,7 @@ impl Settings {
 
     /// Begins logging to stderr, and says what was odd about the settings.
     pub(crate) fn init_logging(&self) -> Result<(), SettingsError> {
-        super::init_logging_as(&self.log_level, self.log_format)
+        super::init_logging(&self.log_level, self.log_format)
     }
 
     fn properties(&self) -> Result<BTreeMap<String, String>, SettingsError> {

@@ -20,6 +20,7 @@ use super::settings::SettingsError;
 use crate::clock::{elapsed_us, wall_clock};
 use crate::driver::{Control, Signal};
 use crate::postgres::{PostgresSettings, Session, StoredTotals, read_totals};
+use crate::telemetry::logging::LogFormat;
 use clap::Parser;
 use crew::Crew;
 use screen::Screen;
@@ -70,7 +71,7 @@ struct AsRun {
 
 /// Runs the demo.
 pub(crate) fn demo(arguments: &DemoArgs) -> anyhow::Result<()> {
-    super::init_logging(&arguments.log_level)?;
+    super::init_logging(&arguments.log_level, LogFormat::Text)?;
     if !(0.0..=1.0).contains(&arguments.mischief) {
         return Err(SettingsError {
             key: "mischief",
