@@ -138,6 +138,11 @@ fn await_topics(shared: &Shared, stop: &Control) -> anyhow::Result<bool> {
         .enable_all()
         .build()?;
     let admin = Admin::new(&shared.kafka)?;
+    tracing::info!(
+        brokers = shared.kafka.brokers,
+        registry = shared.registry.url(),
+        "looking for Kafka and its topics"
+    );
     while stop.signal() == Signal::Run {
         match runtime.block_on(admin.check_topics(shared.partitions)) {
             Ok(()) => return Ok(true),

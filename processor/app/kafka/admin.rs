@@ -21,13 +21,13 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub enum AdminError {
     /// The brokers don't answer.
     #[error(
-        "Kafka at {brokers} does not answer: {source}; is kafka.brokers right and the broker up?"
+        "Kafka at {brokers} does not answer: {said}; is kafka.brokers right and the broker up?"
     )]
     Away {
         /// The brokers.
         brokers: String,
-        /// The cause.
-        source: KafkaError,
+        /// What the client says.
+        said: KafkaError,
     },
     /// A topic can't be made.
     #[error("topic {topic} can't be made: {code}")]
@@ -108,7 +108,7 @@ impl<'a> Admin<'a> {
         let client = settings
             .client("admin")
             .create()
-            .map_err(|source| away(settings, source))?;
+            .map_err(|said| away(settings, said))?;
         Ok(Self { settings, client })
     }
 
@@ -169,7 +169,7 @@ impl<'a> Admin<'a> {
             .client
             .inner()
             .fetch_metadata(None, TIMEOUT)
-            .map_err(|source| away(self.settings, source))?;
+            .map_err(|said| away(self.settings, said))?;
         for topic in TOPICS {
             let name = self.settings.topic(topic.name);
             let found = metadata
@@ -297,10 +297,10 @@ fn check_config(topic: &TopicLayout, name: String, config: &Config) -> Result<()
 }
 
 /// Whether stages write it. What others write into is as large as they need.
-fn away(settings: &KafkaSettings, source: KafkaError) -> AdminError {
+fn away(settings: &KafkaSettings, said: KafkaError) -> AdminError {
     AdminError::Away {
         brokers: settings.brokers.clone(),
-        source,
+        said,
     }
 }
 

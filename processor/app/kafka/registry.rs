@@ -131,6 +131,12 @@ impl Registry {
         })
     }
 
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Registers every schema, each under its topic's subject, and makes the subjects BACKWARD_TRANSITIVE.
     ///
     /// # Errors
