@@ -5,7 +5,7 @@ use crate::crowd::Crowd;
 use crate::support::{Processor, ROLLUP_PARTITIONS, SNAPSHOT_PARTITIONS, Services, eventually};
 use crate::tables::Tables;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{Offset, TopicPartitionList};
 use rollcall::kafka::sender::Sender;
@@ -231,4 +231,25 @@ fn what_only_a_newer_version_knows_halts_sink() {
         assert!(tables.number(&at) <= Some(end));
     }
     tables.assert_equal(&crowd.ledger(&services));
+}
+
+#[test]
+fn a_topic_that_grows_under_a_running_process_stops_it() {
+    let (services, _, mut tables) = after_a_first_run();
+    let claims = "SELECT sum(epoch)::bigint FROM rollcall.sink_offsets";
+    let before = tables.number(claims);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            eventually("it runs", || tables.number(claims) > before);
+            let name = services.kafka.topic(layout::SNAPSHOTS.name);
+            let more = NewPartitions::new(&name, 5);
+            let grown = block_on(admin(&services).create_partitions([&more], &AdminOptions::new()));
+            assert!(grown.expect("an answer").iter().all(Result::is_ok));
+        });
+        says(
+            &services,
+            &["--kafka-property", "topic.metadata.refresh.interval.ms=500"],
+            "topic process-snapshots has 5 partitions, but settings say 4",
+        );
+    });
 }

@@ -7,7 +7,10 @@ use rollcall_stack::{Stack, StackError, StackOptions};
 
 fn main() -> Result<(), StackError> {
     let begun = Instant::now();
-    let mut stack = Stack::start(StackOptions::for_tests())?;
+    let mut stack = Stack::start(StackOptions {
+        hard_working: true,
+        ..StackOptions::for_tests()
+    })?;
     eprintln!(
         "ready after {} ms in {}",
         begun.elapsed().as_millis(),

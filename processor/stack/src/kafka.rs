@@ -73,6 +73,7 @@ rootLogger.appenderRef.console.ref = console
 pub(crate) struct Broker<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) controller: SocketAddr,
+    pub(crate) hard_working: bool,
     pub(crate) settings: &'a [(String, String)],
     pub(crate) folder: &'a Path,
     pub(crate) log: &'a Path,
@@ -112,7 +113,7 @@ impl Broker<'_> {
         format.push(properties.clone().into());
         java.run(&format)?;
 
-        let arguments = java::heap("512m")
+        let arguments = java::small("512m", self.hard_working)
             .into_iter()
             .chain(arguments)
             .chain(["kafka.Kafka".into(), properties.into()])

@@ -51,6 +51,8 @@ pub struct StackOptions {
     pub registry: bool,
     /// Whether to start PostgreSQL.
     pub postgres: bool,
+    /// Whether Kafka is to work hard, as for measurements, rather than to start quickly.
+    pub hard_working: bool,
     /// Broker settings that override the stack's own.
     pub kafka_settings: Vec<(String, String)>,
 }
@@ -62,6 +64,7 @@ impl StackOptions {
             kafka: true,
             registry: true,
             postgres: true,
+            hard_working: false,
             kafka_settings: Vec::new(),
         }
     }
@@ -249,6 +252,7 @@ impl Plan<'_> {
         let broker = kafka::Broker {
             address: self.ports.kafka.address(),
             controller: self.ports.controller.address(),
+            hard_working: self.options.hard_working,
             settings: &self.options.kafka_settings,
             folder: &self.folder.path().join("kafka"),
             log: &self.log("kafka"),

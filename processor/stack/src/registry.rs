@@ -35,7 +35,7 @@ pub(crate) fn prepare(
     java: &Java,
 ) -> Result<Service, StackError> {
     create_folder(folder)?;
-    let mut arguments = java::heap("256m");
+    let mut arguments = java::small("256m", false);
     arguments.extend(java.arguments(log));
     arguments.extend(["-jar".into(), artifacts.registry_jar()?.into()]);
     // A file, since the default, memory, would forget the schemas at each restart; written through, for kill -9.
