@@ -8,7 +8,7 @@ use crate::tables::Tables;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rollcall::kafka::fetch::{Fetcher, Polled};
-use rollcall::kafka::restore::end_offset;
+use rollcall::kafka::restore::uncommitted_watermarks;
 use rollcall::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
 use rollcall_simulator::MischiefConfig;
 use rollcall_stages::layout;
@@ -109,7 +109,10 @@ fn a_claim_ends_what_is_open_before_the_end_is_asked_for() {
     }
     old.flush(REQUEST).expect("it is written");
 
-    let end = || end_offset(&services.kafka, STATE.0, STATE.1, REQUEST).expect("an answer");
+    let end = || {
+        let marks = uncommitted_watermarks(&services.kafka, STATE.0, STATE.1, REQUEST);
+        marks.expect("an answer").1
+    };
     let reader = Fetcher::new(&services.kafka, "test-reader").expect("a consumer");
     assert_eq!(
         (end(), stable_end(&reader)),

@@ -10,7 +10,7 @@ use super::kinds::StageKind;
 use super::task_meter::{self, TaskMeter};
 use crate::clock::elapsed_us;
 use crate::kafka::fetch::{Fetcher, Incoming, Polled};
-use crate::kafka::restore::end_offset;
+use crate::kafka::restore::uncommitted_watermarks;
 use crate::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
 use crate::telemetry::health::TaskStatus;
 use anyhow::Context as _;
@@ -190,11 +190,13 @@ impl<K: StageKind> TaskThread<K> {
         let mut targets = Vec::new();
         for (topic, partition) in self.kind.state(self.partition) {
             let name = kafka.topic(topic.name);
-            let end_offset = end_offset(kafka, &name, partition, REQUEST)
-                .with_context(|| format!("the end of {name}[{partition}] can't be read"))?;
+            let (begin_offset, end_offset) =
+                uncommitted_watermarks(kafka, &name, partition, REQUEST)
+                    .with_context(|| format!("the ends of {name}[{partition}] can't be read"))?;
             targets.push(RestoreTarget {
                 topic: topic.index,
                 partition,
+                begin_offset,
                 end_offset,
             });
         }
@@ -226,13 +228,6 @@ impl<K: StageKind> TaskThread<K> {
             .map(|(_, topic, partition)| (topic.clone(), *partition, -1))
             .collect();
         fetcher.assign(&assignment)?;
-        // Before anything is delivered the position is where reading begins: everything may have been deleted.
-        for (index, topic, partition) in &sources {
-            let (begin, _) = fetcher
-                .watermarks(topic, *partition, REQUEST)
-                .with_context(|| format!("the beginning of {topic}[{partition}] can't be read"))?;
-            task.handle_restore_position(elapsed_us(), *index, begin)?;
-        }
         let mut records: u64 = 0;
         loop {
             self.obey(task);

@@ -3,7 +3,7 @@
 use super::client::KafkaSettings;
 use super::fetch::{Fetcher, Incoming, Polled};
 use super::registry::{Registry, RegistryError};
-use super::restore::end_offset;
+use super::restore::uncommitted_watermarks;
 use crate::clock::elapsed_us;
 use rollcall_codec::messages;
 use rollcall_domain::Directory;
@@ -71,9 +71,8 @@ impl DirectoryReader {
     /// If the broker does not answer.
     pub fn open(settings: &KafkaSettings) -> anyhow::Result<Self> {
         let topic = settings.topic(layout::DIRECTORY_USERS.name);
-        let end = end_offset(settings, &topic, 0, REQUEST)?;
+        let (begin, end) = uncommitted_watermarks(settings, &topic, 0, REQUEST)?;
         let fetcher = Fetcher::new(settings, "directory")?;
-        let (begin, _) = fetcher.watermarks(&topic, 0, REQUEST)?;
         fetcher.assign(&[(topic.clone(), 0, -1)])?;
         Ok(Self {
             fetcher,

@@ -14,6 +14,8 @@ pub struct RestoreTarget {
     pub topic: TopicIndex,
     /// Its partition.
     pub partition: i32,
+    /// Where reading begins: its reader's position before anything was delivered.
+    pub begin_offset: i64,
     /// Its end, asked after the claim, open transactions included.
     pub end_offset: i64,
 }
@@ -94,10 +96,10 @@ impl Restore {
         true
     }
 
-    /// The first target that is not at its end. An empty topic is from the start.
+    /// The first target that is not at its end. One that holds nothing is from the start.
     pub(super) fn behind(&self) -> Option<(RestoreTarget, Option<i64>)> {
         let behind = |&&(target, position): &&(RestoreTarget, Option<i64>)| {
-            position.unwrap_or(0) < target.end_offset
+            position.unwrap_or(target.begin_offset) < target.end_offset
         };
         self.targets.iter().find(behind).copied()
     }

@@ -169,6 +169,7 @@ impl Bench {
         let target = |&(topic, end_offset)| RestoreTarget {
             topic,
             partition: 3,
+            begin_offset: 0,
             end_offset,
         };
         bench
@@ -425,6 +426,22 @@ fn a_restore_ends_when_every_position_is_at_its_end() {
 }
 
 #[test]
+fn a_topic_that_was_emptied_is_restored_from_the_start() {
+    let mut bench = Bench::in_state(State::Claiming);
+    let emptied = RestoreTarget {
+        topic: STATE_TOPIC,
+        partition: 3,
+        begin_offset: 7,
+        end_offset: 7,
+    };
+    bench.task.handle_claimed(0, vec![emptied]).unwrap();
+    assert!(matches!(
+        bench.task.poll_restored(10),
+        Ok(RestoreStatus::Restored { .. })
+    ));
+}
+
+#[test]
 fn a_restore_that_stands_still_is_given_up_and_says_where() {
     let mut bench = Bench::claimed(&[(STATE_TOPIC, 5)]);
     bench
@@ -457,6 +474,7 @@ fn restore_targets_are_checked() {
         let target = |topic| RestoreTarget {
             topic: TopicIndex(topic as u16),
             partition: 0,
+            begin_offset: 0,
             end_offset: 0,
         };
         (0..count).map(target).collect()
