@@ -4,13 +4,14 @@
 //! while heartbeats go on. Fencing does not rest on this: claims do (DESIGN, section 5).
 
 use super::client::KafkaSettings;
+use crate::telemetry::troubles::Troubles;
 use rdkafka::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{Offset, TopicPartitionList};
 use std::cell::RefCell;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -81,8 +82,8 @@ pub struct Membership {
     /// There until the member leaves.
     consumer: Option<BaseConsumer<Recorder>>,
     group: String,
-    /// Troubles that were told since the group last said something.
-    told: RefCell<BTreeSet<String>>,
+    /// They are over once the group says something.
+    troubles: RefCell<Troubles>,
 }
 
 impl Membership {
@@ -118,7 +119,7 @@ impl Membership {
         Ok(Self {
             consumer: Some(consumer),
             group: group.to_owned(),
-            told: RefCell::default(),
+            troubles: RefCell::default(),
         })
     }
 
@@ -136,7 +137,7 @@ impl Membership {
         }
         let said = self.said();
         if said.is_some() {
-            self.told.borrow_mut().clear();
+            self.troubles.borrow_mut().are_over();
         }
         said
     }
@@ -144,7 +145,7 @@ impl Membership {
     /// The client tries again by itself, and fails in the same way again where only a person can help.
     fn tell(&self, error: &KafkaError) {
         let error = error.to_string();
-        let is_new = self.told.borrow_mut().insert(error.clone());
+        let is_new = self.troubles.borrow_mut().is_new(&error);
         match is_new {
             true => tracing::warn!(error, group = self.group, "the group can't be served now"),
             false => tracing::debug!(error, group = self.group, "the group still can't be served"),

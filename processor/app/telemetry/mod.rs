@@ -12,6 +12,7 @@ pub mod logging;
 pub mod metrics;
 pub mod places;
 mod process;
+pub(crate) mod troubles;
 
 use health::Health;
 use metrics::Metrics;

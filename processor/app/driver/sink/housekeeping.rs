@@ -9,7 +9,7 @@ use crate::clock::{elapsed_us, wall_clock};
 use crate::postgres::{
     PostgresSettings, Session, create_partitions_ahead, enforce_retention, summarize_details,
 };
-use std::collections::BTreeSet;
+use crate::telemetry::troubles::Troubles;
 use std::time::Duration;
 
 const STEP: Duration = Duration::from_millis(100);
@@ -17,8 +17,6 @@ const STEP: Duration = Duration::from_millis(100);
 const CONNECT: Duration = Duration::from_secs(5);
 const SUMMARIZE_US: i64 = 60_000_000;
 const RETAIN_US: i64 = 3_600_000_000;
-/// Errors that are remembered, lest they be told twice.
-const TROUBLES_MAX: usize = 16;
 
 /// Keeps house until `stop` says otherwise.
 pub(super) fn keep_house(config: &SinkConfig, stop: &Control) {
@@ -66,25 +64,6 @@ pub(super) fn keep_house(config: &SinkConfig, stop: &Control) {
     }
 }
 
-/// Errors that were told since the last success.
-#[derive(Default)]
-struct Troubles(BTreeSet<String>);
-
-impl Troubles {
-    /// Whether an error was not told yet.
-    fn is_new(&mut self, error: &str) -> bool {
-        if self.0.len() >= TROUBLES_MAX {
-            self.0.clear();
-        }
-        self.0.insert(error.to_owned())
-    }
-
-    /// It works again.
-    fn are_over(&mut self) {
-        self.0.clear();
-    }
-}
-
 async fn tidy(
     settings: &PostgresSettings,
     config: &SinkConfig,
@@ -105,24 +84,4 @@ async fn tidy(
     summarize_details(&mut session).await?;
     session.close().await;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failure_is_told_once_until_it_works_again() {
-        let mut troubles = Troubles::default();
-        let mut told = |error: &str| troubles.is_new(error);
-        assert_eq!(
-            ["a", "b", "a", "b"].map(&mut told),
-            [true, true, false, false]
-        );
-        troubles.are_over();
-        assert_eq!(
-            ["a", "a"].map(|error| troubles.is_new(error)),
-            [true, false]
-        );
-    }
 }
