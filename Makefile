@@ -7,7 +7,11 @@ CARGO_DENY_VERSION := 0.20.2
 TOOLS := $(CARGO_TARGET_DIR)/tools
 CARGO_DENY := $(TOOLS)/bin/cargo-deny-$(CARGO_DENY_VERSION)
 
-.PHONY: help demo setup check test bench clean
+FUZZ := processor/normalize/fuzz
+# Executions for each fuzz target.
+RUNS ?= 10000000
+
+.PHONY: help demo setup check test fuzz bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -21,16 +25,24 @@ setup: ## look for what is missing, and install it where that may be done
 
 check: setup $(CARGO_DENY) ## formatting, lints, licences and sources of dependencies
 	cargo fmt --all --check
+	cargo fmt --manifest-path $(FUZZ)/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p rollcall --no-default-features --locked -- -D warnings
 	$(CARGO_DENY) --workspace --locked check --hide-inclusion-graph licenses sources bans
+	$(CARGO_DENY) --manifest-path $(FUZZ)/Cargo.toml --config deny.toml --locked check --hide-inclusion-graph licenses sources bans
 	@echo "check: advisories are NOT checked: their database is not in a package registry"
 
+# The same generated input each time: a red test is red again. `PROPTEST_RNG_SEED= make test` draws others.
+test: export PROPTEST_RNG_SEED ?= 1
 test: setup ## all tests, on a real Kafka, registry and PostgreSQL
 	cargo test --workspace --locked
+	SEED=1 $(FUZZ)/run.sh 20000
 
-bench: setup ## throughput probes of the normalizer and the codec
-	cargo run --release --locked -p rollcall-normalize --example throughput
+fuzz: ## every parser against hostile input, RUNS=10000000 times each; what it learns stays in target/fuzz/corpus
+	CORPUS=$(CARGO_TARGET_DIR)/fuzz/corpus $(FUZZ)/run.sh $(RUNS)
+
+bench: setup ## throughput of the normalizer and the codec
+	cargo bench --locked -p rollcall-normalize --bench normalize
 	cargo run --release --locked -p rollcall-codec --example throughput
 
 clean: ## remove everything that was built

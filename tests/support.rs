@@ -3,8 +3,10 @@
 use rollcall::kafka::KafkaSettings;
 use rollcall::kafka::fetch::{Fetcher, Header, Incoming, Polled, headers_of};
 use rollcall::kafka::registry::Registry;
+use rollcall::kafka::restore::uncommitted_watermarks;
+use rollcall::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
 use rollcall_stack::{Stack, StackOptions};
-use rollcall_stages::layout::TopicLayout;
+use rollcall_stages::layout::{self, TopicLayout};
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,6 +18,22 @@ pub const DEADLINE: Duration = Duration::from_secs(120);
 pub const SNAPSHOT_PARTITIONS: i32 = 4;
 /// Partitions of partial rollups and of rollups.
 pub const ROLLUP_PARTITIONS: i32 = 2;
+
+/// How long the broker may take to answer.
+const REQUEST: Duration = Duration::from_secs(10);
+/// A topic where a tombstone of nobody changes nothing.
+const HARMLESS: &str = layout::DIRECTORY_USERS.name;
+
+/// Writes one record that means nothing, in a transaction.
+pub fn write_nothing(producer: &TransactionalProducer) -> Outcome {
+    let record = Outgoing {
+        topic: HARMLESS,
+        partition: 0,
+        key: Some(b"nobody"),
+        value: None,
+    };
+    producer.commit(std::iter::once(record))
+}
 
 /// The binary with these arguments, its environment free of the caller's settings. It dies with the test that runs it,
 /// even if that is killed.
@@ -109,6 +127,33 @@ impl Services {
             String::from_utf8_lossy(&output.stderr)
         );
         services
+    }
+
+    /// Stops the broker in order, at a moment at which transactions of `processor` are open and none is being ended: a lone
+    /// broker that stops in between loses their markers (decision 0005).
+    pub fn stop_broker(&mut self, processor: &Processor) {
+        processor.pause();
+        self.await_markers();
+        self.stack.kafka().stop().expect("it stops");
+        processor.resume();
+    }
+
+    /// Waits until transactions whose end was asked for have ended: the broker writes markers in their order, and those of
+    /// two transactions that begin now are the last.
+    fn await_markers(&self) {
+        for _ in 0..2 {
+            let producer =
+                TransactionalProducer::claim(&self.kafka, "last", None, REQUEST).expect("a claim");
+            let outcome = write_nothing(&producer);
+            assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
+            let (_, end) =
+                uncommitted_watermarks(&self.kafka, HARMLESS, 0, REQUEST).expect("its end");
+            let fetcher = Fetcher::new(&self.kafka, "last").expect("a consumer");
+            eventually("the marker is written", || {
+                let stable = fetcher.watermarks(HARMLESS, 0, REQUEST);
+                matches!(stable, Ok((_, stable)) if stable >= end)
+            });
+        }
     }
 
     pub fn command(&self, arguments: &[&str]) -> Command {

@@ -3,13 +3,13 @@
 
 use super::operating::{self, Metrics};
 use crate::crowd::Crowd;
-use crate::support::{ROLLUP_PARTITIONS, SNAPSHOT_PARTITIONS, Services, eventually};
+use crate::support::{ROLLUP_PARTITIONS, SNAPSHOT_PARTITIONS, Services, eventually, write_nothing};
 use crate::tables::Tables;
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rollcall::kafka::fetch::{Fetcher, Polled};
 use rollcall::kafka::restore::uncommitted_watermarks;
-use rollcall::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
+use rollcall::kafka::transaction::{Outcome, TransactionalProducer};
 use rollcall_simulator::MischiefConfig;
 use rollcall_stages::layout;
 use std::time::Duration;
@@ -19,22 +19,9 @@ const RECORDS: usize = 150;
 /// How often each task loses its claim.
 const ROUNDS: i32 = 3;
 const REQUEST: Duration = Duration::from_secs(10);
-/// A topic where a tombstone of nobody changes nothing.
-const HARMLESS: &str = layout::DIRECTORY_USERS.name;
 
 fn claim(services: &Services, id: &str) -> TransactionalProducer {
     TransactionalProducer::claim(&services.kafka, id, None, REQUEST).expect("a claim")
-}
-
-/// Writes one record in a transaction.
-fn write(producer: &TransactionalProducer) -> Outcome {
-    let record = Outgoing {
-        topic: HARMLESS,
-        partition: 0,
-        key: Some(b"nobody"),
-        value: None,
-    };
-    producer.commit(std::iter::once(record))
 }
 
 /// Takes a task's claim away; comes back when the task has claimed again, and so fenced us.
@@ -42,7 +29,7 @@ fn fence(services: &Services, stage: &str, partition: i32) {
     let id = format!("{}-{stage}-{partition}", services.kafka.deployment);
     let thief = claim(services, &id);
     eventually("the task claims again", || {
-        matches!(write(&thief), Outcome::Fenced(_))
+        matches!(write_nothing(&thief), Outcome::Fenced(_))
     });
 }
 
@@ -125,7 +112,7 @@ fn a_claim_ends_what_is_open_before_the_end_is_asked_for() {
     assert!(end() > 3, "the marker counts too");
     old.commit_transaction(REQUEST)
         .expect_err("the old owner is fenced");
-    assert!(matches!(write(&new), Outcome::Committed { .. }));
+    assert!(matches!(write_nothing(&new), Outcome::Committed { .. }));
 
     // A restore sees nothing of what was aborted, and ends nevertheless.
     reader

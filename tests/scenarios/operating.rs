@@ -296,7 +296,7 @@ fn readiness_follows_the_services() {
     );
     services.stack.postgres().start().expect("it starts");
     eventually("it is ready again", || is_ready(address));
-    services.stack.kafka().stop().expect("it stops");
+    services.stop_broker(&processor);
     eventually("it is not ready without Kafka, and says so", || {
         names("kafka: ")
     });

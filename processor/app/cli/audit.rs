@@ -24,7 +24,6 @@ use rollcall_audit::{
 };
 use rollcall_codec::messages;
 use rollcall_domain::GroupingSet;
-use rollcall_normalize::ApplicationRules;
 use rollcall_stages::layout;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -152,13 +151,12 @@ pub fn run_audit(
     if let Some(caught_up) = &options.catch_up {
         facts.settled = caught_up.raw_ends.clone();
     }
-    let rules = ApplicationRules::builtin();
     let rows = runtime.block_on(reader.count_rollups())?;
     let passes = (rows + ROWS_PER_PASS - 1).div_euclid(ROWS_PER_PASS).max(1);
     let bar = progress_bar(&facts, passes, options.progress);
     let mut audit = Run {
         shared,
-        auditor: Auditor::new(audit_config(shared, options), facts.clone(), &rules),
+        auditor: Auditor::new(audit_config(shared, options), facts.clone(), &shared.rules),
         tables: Reading {
             runtime: &runtime,
             reader,

@@ -10,7 +10,6 @@ use rollcall_domain::rollup::GroupingSet;
 use rollcall_domain::time::{MINUTE_US, SECOND_US};
 use rollcall_engine::task::TaskConfig;
 use rollcall_engine::windows::WindowLimits;
-use rollcall_normalize::ApplicationRules;
 use rollcall_stages::{NormalizeConfig, RollupConfig, layout};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -171,7 +170,7 @@ pub(super) fn pipeline_config(
                     ..normalize_config(shared)
                 },
                 task_config(arguments.normalize_commit_interval_ms),
-                Arc::new(ApplicationRules::builtin()),
+                Arc::clone(&shared.rules),
             )
         }),
         rollup: runs(StageName::Rollup).then(|| {

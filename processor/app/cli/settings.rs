@@ -9,8 +9,11 @@ use crate::postgres::PostgresSettings;
 use crate::telemetry::Telemetry;
 use crate::telemetry::logging::LogFormat;
 use rollcall_domain::time::{DAY_US, SECOND_US};
+use rollcall_normalize::ApplicationRules;
 use rollcall_stages::layout::Partitions;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A setting that is wrong.
@@ -88,6 +91,13 @@ pub(crate) struct Settings {
     /// Days after which a snapshot that arrives late is too old, and rejected
     #[arg(long, env = "ROLLCALL_NORMALIZE_ACCEPTANCE_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_650))]
     pub(crate) normalize_acceptance_days: u32,
+    /// File of rules that name applications, laid over the built-in ones; processor/normalize/RULES.md says how to write it
+    #[arg(
+        long,
+        env = "ROLLCALL_NORMALIZE_APPLICATION_RULES",
+        value_name = "FILE"
+    )]
+    pub(crate) application_rules: Option<PathBuf>,
     /// Seconds after which a silent worker counts as dead
     #[arg(long, env = "ROLLCALL_SESSION_TIMEOUT_SECONDS", default_value_t = 10)]
     pub(crate) session_timeout_seconds: u64,
@@ -257,6 +267,11 @@ impl Settings {
         Ok(PostgresSettings::new(url, application_name))
     }
 
+    /// The rules that name applications.
+    pub(super) fn rules(&self) -> Result<ApplicationRules, SettingsError> {
+        application_rules(self.application_rules.as_deref())
+    }
+
     /// Whether each setting is right by itself; nobody is asked.
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         super::log_filter(&self.log_level)?;
@@ -265,6 +280,7 @@ impl Settings {
         self.topic_options()?;
         self.registry_address()?;
         self.registry_login()?;
+        self.rules()?;
         match self.database_url {
             None => Ok(()),
             Some(_) => self.postgres("check").map(|_| ()),
@@ -287,6 +303,7 @@ impl Settings {
                 future_tolerance_us: i64::from(self.normalize_future_tolerance_seconds) * SECOND_US,
                 acceptance_us: i64::from(self.normalize_acceptance_days) * DAY_US,
             },
+            rules: Arc::new(self.rules()?),
             telemetry: Telemetry::default(),
         })
     }
@@ -331,6 +348,20 @@ impl Settings {
             }),
         }
     }
+}
+
+/// The built-in rules that name applications, with those of a file over them.
+pub(super) fn application_rules(file: Option<&Path>) -> Result<ApplicationRules, SettingsError> {
+    let Some(file) = file else {
+        return Ok(ApplicationRules::builtin());
+    };
+    let wrong = |why: &dyn std::fmt::Display| SettingsError {
+        key: "application-rules",
+        value: file.display().to_string(),
+        allowed: format!("a file of application rules ({why})"),
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| wrong(&error))?;
+    ApplicationRules::from_toml(&text).map_err(|error| wrong(&error))
 }
 
 /// A client property or an address without what is for nobody's eyes.
@@ -413,6 +444,42 @@ mod tests {
             &["--kafka-property", "session.timeout.ms=5000"],
             "setting kafka-property = \"session.timeout.ms=5000\" is wrong; allowed is the setting \
              session-timeout-seconds in its stead",
+        );
+    }
+
+    #[test]
+    fn wrong_rules_name_the_file_and_the_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let check = |text: &str, expect: &str| {
+            let path = folder.path().join("rules.toml");
+            std::fs::write(&path, text).expect("written");
+            let error = application_rules(Some(&path)).expect_err("wrong");
+            let said = error
+                .to_string()
+                .replace(folder.path().to_str().expect("text"), "");
+            assert_eq!(
+                said,
+                format!("setting application-rules = \"/rules.toml\" is wrong; {expect}")
+            );
+        };
+        check(
+            "[applications]\nexam = [\"Safe Exam\"]",
+            "allowed is a file of application rules (applications.exam has \"Safe Exam\"; allowed is a name in lower case, \
+             without .exe, of 1 to 64 bytes)",
+        );
+        check(
+            "\n[applications",
+            "allowed is a file of application rules (line 2: unclosed table, expected `]`)",
+        );
+        let gone = folder.path().join("gone.toml");
+        let error = application_rules(Some(&gone))
+            .expect_err("gone")
+            .to_string();
+        assert!(
+            error.contains(
+                "gone.toml\" is wrong; allowed is a file of application rules (No such file"
+            ),
+            "{error}"
         );
     }
 

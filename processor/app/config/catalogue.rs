@@ -23,7 +23,8 @@ pub struct Setting {
 }
 
 /// Names in the file that do not follow from the flag.
-const KEYS: [(&str, &str); 5] = [
+const KEYS: [(&str, &str); 6] = [
+    ("application-rules", "normalize.application_rules"),
     ("brokers", "kafka.brokers"),
     ("kafka-property", "kafka.properties"),
     ("session-timeout-seconds", "kafka.session_timeout_seconds"),

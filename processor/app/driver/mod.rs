@@ -22,7 +22,9 @@ pub use pipeline::{PipelineConfig, run_pipeline};
 use crate::kafka::KafkaSettings;
 use crate::kafka::registry::Registry;
 use crate::telemetry::Telemetry;
+use rollcall_normalize::ApplicationRules;
 use rollcall_stages::layout::{Partitions, TOPICS};
+use std::sync::Arc;
 
 /// What every stage, and who folds again what they folded, must agree on about clocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +46,8 @@ pub struct Shared {
     pub partitions: Partitions,
     /// What is too early and too late.
     pub clock: ClockRules,
+    /// What names applications.
+    pub rules: Arc<ApplicationRules>,
     /// Where all of them tell how they fare.
     pub telemetry: Telemetry,
 }

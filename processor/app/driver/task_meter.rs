@@ -8,8 +8,8 @@ use crate::telemetry::Telemetry;
 use crate::telemetry::places::Advance;
 use rollcall_domain::TaskCounts;
 use rollcall_engine::task::{CommitOutcome, LostReason};
-use rollcall_stages::Stage;
 use rollcall_stages::layout::TOPICS;
+use rollcall_stages::{Counted, Stage};
 
 /// One claim's figures.
 pub(super) struct TaskMeter {
@@ -25,13 +25,13 @@ pub(super) struct TaskMeter {
     reached_us: Option<i64>,
     /// As of the last commit, or the restore.
     counts: TaskCounts,
-    counters: Vec<(&'static str, u64)>,
+    counters: Vec<(Counted, u64)>,
 }
 
 /// What a sealed transaction holds, taken before its commit: a task that closes drops its logic with it.
 pub(super) struct Sealed {
     counts: TaskCounts,
-    counters: Vec<(&'static str, u64)>,
+    counters: Vec<(Counted, u64)>,
     advance: Advance,
     records: usize,
     emitted: [u64; TOPICS.len()],
@@ -190,24 +190,27 @@ impl TaskMeter {
         }
     }
 
-    /// A stage's own counters: what they are called is the stage's, what they mean to operators is told here.
-    fn count(&mut self, counters: &[(&'static str, u64)]) {
+    /// What a stage counts itself.
+    fn count(&mut self, counters: &[(Counted, u64)]) {
         let metrics = &self.telemetry.metrics;
-        for &(name, now) in counters {
-            let known = self.counters.iter().find(|(known, _)| *known == name);
+        for &(counted, now) in counters {
+            let known = self.counters.iter().find(|(known, _)| *known == counted);
             let new = now.saturating_sub(known.map_or(0, |(_, then)| *then));
             if new == 0 {
                 continue;
             }
-            match name {
-                "corrections" => metrics.corrections.with_label_values::<&str>(&[]),
-                "early_closings" => metrics.windows_closed_early.with_label_values::<&str>(&[]),
-                "not_counted" => metrics
+            match counted {
+                Counted::Corrections => metrics.corrections.with_label_values::<&str>(&[]),
+                Counted::EarlyClosings => {
+                    metrics.windows_closed_early.with_label_values::<&str>(&[])
+                }
+                Counted::NotCounted => metrics
                     .contributions_not_counted
                     .with_label_values::<&str>(&[]),
-                reason => metrics
+                Counted::Rejected(reason) => metrics
                     .records_rejected
-                    .with_label_values(&[self.stage, reason]),
+                    .with_label_values(&[self.stage, reason.as_str()]),
+                Counted::Null(reason) => metrics.values_null.with_label_values(&[reason.as_str()]),
             }
             .inc_by(new);
         }

@@ -264,7 +264,8 @@ impl AuditReader {
     async fn read_commands(&mut self, keys: &[i32]) -> Result<(), PostgresError> {
         let missing = missing_of(&mut self.commands, keys);
         let rows: Vec<CommandRow> = sqlx::query_as(
-            "SELECT c.command_line_key, a.application, c.executable_name, c.executable_path, c.command_line \
+            "SELECT c.command_line_key, a.application, c.executable_name, c.executable_path, c.command_line, \
+                 c.script \
              FROM rollcall.command_lines AS c JOIN rollcall.applications AS a USING (application_key) \
              WHERE c.command_line_key = ANY($1)",
         )
@@ -272,12 +273,13 @@ impl AuditReader {
         .fetch_all(&mut self.session.connection)
         .await
         .doing("read command lines")?;
-        for (key, application, executable_name, executable_path, command_line) in rows {
+        for (key, application, executable_name, executable_path, command_line, script) in rows {
             let command = StoredCommand {
                 application,
                 executable_name,
                 executable_path,
                 command_line,
+                script,
             };
             self.commands.insert(key, Arc::new(command));
         }
@@ -340,7 +342,14 @@ impl AuditReader {
 }
 
 /// Key, application, executable's name and path, command line.
-type CommandRow = (i32, String, String, Option<String>, Option<String>);
+type CommandRow = (
+    i32,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
 
 /// The keys that are not known yet. Forgets all where too much is known.
 fn missing_of<V>(known: &mut HashMap<i32, V>, keys: &[i32]) -> Vec<i32> {

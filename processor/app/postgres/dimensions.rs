@@ -142,13 +142,19 @@ const APPLICATIONS: TextTable<1> = TextTable {
     insert: "INSERT INTO rollcall.applications (application) SELECT a FROM unnest($1::text[]) AS u(a) \
         ORDER BY rollcall.text_hash(a) ON CONFLICT (text_hash) DO NOTHING",
 };
-const COMMAND_LINES: TextTable<4> = TextTable {
+/// The hash of a row without a script leaves the script out (migration 10).
+const COMMAND_LINES: TextTable<5> = TextTable {
     lookup: "SELECT u.place, d.command_line_key \
-        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS u(a, b, c, d, place) \
-        JOIN rollcall.command_lines AS d ON d.text_hash = rollcall.text_hash(u.a, u.b, u.c, u.d)",
-    insert: "INSERT INTO rollcall.command_lines (application_key, executable_name, executable_path, command_line) \
-        SELECT a::int4, b, c, d FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS u(a, b, c, d) \
-        ORDER BY rollcall.text_hash(a, b, c, d) ON CONFLICT (text_hash) DO NOTHING",
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) \
+            WITH ORDINALITY AS u(a, b, c, d, e, place) \
+        JOIN rollcall.command_lines AS d ON d.text_hash = CASE WHEN u.e IS NULL \
+            THEN rollcall.text_hash(u.a, u.b, u.c, u.d) ELSE rollcall.text_hash(u.a, u.b, u.c, u.d, u.e) END",
+    insert: "INSERT INTO rollcall.command_lines \
+            (application_key, executable_name, executable_path, command_line, script) \
+        SELECT a::int4, b, c, d, e \
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) AS u(a, b, c, d, e) \
+        ORDER BY CASE WHEN e IS NULL THEN rollcall.text_hash(a, b, c, d) ELSE rollcall.text_hash(a, b, c, d, e) END \
+        ON CONFLICT (text_hash) DO NOTHING",
 };
 const OWNERS: TextTable<3> = TextTable {
     lookup: "SELECT u.place, d.owner_key \
@@ -203,7 +209,7 @@ fn patch(key: &mut i32, keys: &[i32]) {
 
 fn known_command_line<'a>(
     dimensions: &mut Dimensions,
-    missing: &mut Missing<'a, 4>,
+    missing: &mut Missing<'a, 5>,
     observation: &'a Observation<'_>,
 ) -> i32 {
     let process = &observation.process;
@@ -212,6 +218,7 @@ fn known_command_line<'a>(
         &process.executable_name,
         &process.executable_path,
         &process.command_line,
+        &process.script,
     ));
     dimensions.command_lines.get(hash).unwrap_or_else(|| {
         missing.note(hash, || {
@@ -220,6 +227,7 @@ fn known_command_line<'a>(
                 Some(stored_text(&process.executable_name)),
                 process.executable_path.as_deref().map(stored_text),
                 process.command_line.as_deref().map(stored_text),
+                process.script.as_deref().map(stored_text),
             ]
         })
     })
@@ -249,7 +257,7 @@ fn known_owner<'a>(
 async fn insert_command_lines(
     session: &mut Session,
     dimensions: &mut Dimensions,
-    mut missing: Missing<'_, 4>,
+    mut missing: Missing<'_, 5>,
 ) -> Result<Vec<i32>, PostgresError> {
     let mut applications = Missing::new();
     let keys: Vec<i32> = missing

@@ -30,6 +30,7 @@ migrations! {
     "0007_analytics.sql",
     "0008_roles.sql",
     "0009_redriven.sql",
+    "0010_scripts.sql",
 }
 
 /// Brings the database up to date, and grants what is missing. Several may do this at once; one does the work.

@@ -14,8 +14,6 @@ pub struct StoredTotals {
     pub processes: i64,
     /// The largest `ingested_at` among them.
     pub latest_ingested_at: Option<Timestamp>,
-    /// Partitions of rollups that have been stored at least once.
-    pub rollup_partitions: i64,
 }
 
 /// Reads the totals.
@@ -23,10 +21,10 @@ pub struct StoredTotals {
 /// # Errors
 /// If the database fails.
 pub async fn read_totals(session: &mut Session) -> Result<StoredTotals, PostgresError> {
-    let (snapshots, processes, latest, rollup_partitions): (i64, i64, Option<Time>, i64) =
+    let (snapshots, processes, latest): (i64, i64, Option<Time>) =
         sqlx::query_as(
             "SELECT coalesce(sum(stored_snapshots), 0)::bigint, coalesce(sum(stored_lines), 0)::bigint, \
-                 max(last_ingested_at), (SELECT count(*) FROM rollcall.rollup_progress) \
+                 max(last_ingested_at) \
              FROM rollcall.ledger",
         )
         .fetch_one(&mut session.connection)
@@ -36,6 +34,5 @@ pub async fn read_totals(session: &mut Session) -> Result<StoredTotals, Postgres
         snapshots,
         processes,
         latest_ingested_at: latest.map(|Time(at)| at),
-        rollup_partitions,
     })
 }

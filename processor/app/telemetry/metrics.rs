@@ -109,6 +109,8 @@ metrics! {
         "Raw records in committed transactions of NORMALIZE: accepted, duplicate or rejected.";
     lines = counter, "rollcall_lines_total", ["outcome"],
         "Lines (processes) of accepted snapshots in committed transactions of NORMALIZE: accepted or rejected.";
+    values_null = counter, "rollcall_values_null_total", ["reason"],
+        "Accepted lines that show a value which could not be read for certain and is null, by reason (utc_offset_missing: start times are local and the machine sends no offset; `rollcall normalize` says which line).";
     consumer_lag_records = gauge, "rollcall_consumer_lag_records", ["stage", "partition"],
         "Offsets between what is committed or stored of an input partition and its end.";
     consumer_lag_seconds = gauge, "rollcall_consumer_lag_seconds", ["stage", "partition"],

@@ -2,8 +2,10 @@
 //!
 //! The same process: the same pid and executable name, creation times that can be one moment (each an interval of its
 //! precision, two seconds of jitter allowed), and a CPU time that has not gone down. Unknown where the snapshot is not
-//! later than the one before, where it is more than the machine's CPUs can give in that time plus a second, and for all of
-//! them where all together are more than that plus a second each.
+//! later than the one before, where it is more than the machine's CPUs can give in that time plus a quantum, and for all of
+//! them where all together are more than that plus a quantum each, or where the system was started anew: its first process
+//! (pid 1, on Windows pid 4, System) began at another time or has less CPU time than before. A quantum is a second where all
+//! CPU times of one of the two are whole seconds, else 20 ms.
 
 use crate::stored::StoredProcess;
 use hashbrown::HashMap;
@@ -79,6 +81,13 @@ pub(crate) fn deltas(
     let available_us = cpu_count
         .filter(|cpus| *cpus > 0)
         .map(|cpus| i128::from(elapsed_us) * i128::from(cpus));
+    if [1, 4].into_iter().any(|pid| began_anew(pid, before, now)) {
+        return Some(HashMap::new());
+    }
+    let quantum_us = match in_seconds(before) || in_seconds(now) {
+        true => SECOND_US,
+        false => 20_000,
+    };
     let mut deltas = HashMap::new();
     for (pid, later) in &now.processes {
         let Some(delta) = before
@@ -88,27 +97,45 @@ pub(crate) fn deltas(
         else {
             continue;
         };
-        let possible = |available: i128| i128::from(delta) <= available + i128::from(SECOND_US);
+        let possible = |available: i128| i128::from(delta) <= available + i128::from(quantum_us);
         if available_us.is_none_or(possible) {
             deltas.insert(*pid, delta);
         }
     }
     let sum: i128 = deltas.values().map(|delta| i128::from(*delta)).sum();
-    let quanta = i128::from(SECOND_US) * deltas.len() as i128;
+    let quanta = i128::from(quantum_us) * deltas.len() as i128;
     if available_us.is_some_and(|available| sum > available + quanta) {
         deltas.clear();
     }
     Some(deltas)
 }
 
+/// Whether all CPU times may have been printed in seconds.
+fn in_seconds(sighting: &Sighting) -> bool {
+    let mut times = sighting.processes.values().map(|seen| seen.cpu_time_us);
+    times.all(|time| time.rem_euclid(SECOND_US) == 0)
+}
+
+/// Whether the system's first process, if that is what this pid is, is another one than before.
+fn began_anew(pid: i32, before: &Sighting, now: &Sighting) -> bool {
+    let pair = before.processes.get(&pid).zip(now.processes.get(&pid));
+    pair.is_some_and(|(earlier, later)| {
+        let is_first = pid == 1 || [earlier, later].iter().all(|seen| &*seen.name == "System");
+        is_first && (!began_together(earlier, later) || later.cpu_time_us < earlier.cpu_time_us)
+    })
+}
+
 fn used(earlier: &Seen, later: &Seen) -> Option<i64> {
-    let alike = earlier.name == later.name
-        && match (earlier.created_at, later.created_at) {
-            (Some(a), Some(b)) => may_be_one_moment(a, b),
-            _ => true,
-        };
+    let alike = earlier.name == later.name && began_together(earlier, later);
     let delta = later.cpu_time_us.checked_sub(earlier.cpu_time_us)?;
     (alike && delta >= 0).then_some(delta)
+}
+
+fn began_together(earlier: &Seen, later: &Seen) -> bool {
+    match (earlier.created_at, later.created_at) {
+        (Some(a), Some(b)) => may_be_one_moment(a, b),
+        _ => true,
+    }
 }
 
 fn may_be_one_moment(a: CreationTime, b: CreationTime) -> bool {
@@ -144,9 +171,10 @@ mod tests {
     use proptest::prelude::*;
     use rollcall_normalize::cpu;
 
+    /// The last: CPU time in units of 10 ms.
     type Row = (i32, u8, Option<(i64, u8)>, Option<i64>);
 
-    fn process(&(pid, name, created, cpu_s): &Row) -> Process<'static> {
+    fn process(&(pid, name, created, cpu_10ms): &Row) -> Process<'static> {
         Process {
             pid,
             parent_pid: None,
@@ -154,16 +182,17 @@ mod tests {
                 at: Timestamp::from_micros(at_s * SECOND_US),
                 precision: Precision::ALL[usize::from(precision) % 6],
             }),
-            executable_name: if name % 2 == 0 { "a" } else { "b" }.into(),
+            executable_name: ["a", "System", "a", "b"][usize::from(name % 4)].into(),
             executable_path: None,
             command_line: None,
             owner: None,
             state: None,
-            cpu_time_us: cpu_s.map(|s| s * SECOND_US),
+            cpu_time_us: cpu_10ms.map(|time| time * 10_000),
             memory_usage_bytes: None,
             memory_virtual_bytes: None,
             thread_count: None,
             application: "a".into(),
+            script: None,
         }
     }
 
@@ -179,7 +208,11 @@ mod tests {
             0..12_i32,
             0..8_u8,
             created,
-            proptest::option::of(0..300_i64),
+            // Often whole seconds, as listings print them.
+            proptest::option::of(prop_oneof![
+                4 => (0..300_i64).prop_map(|s| s * 100),
+                1 => 0..30_000_i64,
+            ]),
         );
         proptest::collection::vec(row, 0..14)
     }

@@ -215,33 +215,7 @@ impl Expected<'_, '_> {
             process.state.map(|state| state.code()),
             found.state,
         );
-        match &found.command {
-            None => row.differ("command_line_key", "a command line", "none"),
-            Some(command) => {
-                let path = names::optional(process.executable_path.as_deref());
-                let line = names::optional(process.command_line.as_deref());
-                row.column(
-                    "application",
-                    &*names::name(&process.application),
-                    &*command.application,
-                );
-                row.column(
-                    "executable_name",
-                    &*names::text(&process.executable_name),
-                    &*command.executable_name,
-                );
-                row.column(
-                    "executable_path",
-                    path.as_deref(),
-                    command.executable_path.as_deref(),
-                );
-                row.column(
-                    "command_line",
-                    line.as_deref(),
-                    command.command_line.as_deref(),
-                );
-            }
-        }
+        compare_command(&mut row, process, found);
         self.compare_owner(&mut row, process, found);
         report.compare(row);
     }
@@ -371,6 +345,38 @@ fn split(bytes: Option<i64>) -> (Option<i64>, Option<i32>) {
         Some(kib) => (None, Some(kib)),
         None => (bytes, None),
     }
+}
+
+/// What runs: the application, the executable, the command line and its script.
+fn compare_command<R>(row: &mut Comparison<R>, process: &Process<'_>, found: &StoredProcess) {
+    let Some(command) = &found.command else {
+        row.differ("command_line_key", "a command line", "none");
+        return;
+    };
+    let path = names::optional(process.executable_path.as_deref());
+    let line = names::optional(process.command_line.as_deref());
+    row.column(
+        "application",
+        &*names::name(&process.application),
+        &*command.application,
+    );
+    row.column(
+        "executable_name",
+        &*names::text(&process.executable_name),
+        &*command.executable_name,
+    );
+    row.column(
+        "executable_path",
+        path.as_deref(),
+        command.executable_path.as_deref(),
+    );
+    row.column(
+        "command_line",
+        line.as_deref(),
+        command.command_line.as_deref(),
+    );
+    let script = names::optional(process.script.as_deref());
+    row.column("script", script.as_deref(), command.script.as_deref());
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 use crate::facts::AuditConfig;
 use crate::memory::Memory;
-use crate::users::candidates;
 use rollcall_codec::{DecodeError, Encoder, RecordType, SchemaIds};
 use rollcall_domain::observation::{Observation, SourceOffset};
 use rollcall_domain::snapshot::CommandOutput;
@@ -16,7 +15,9 @@ use rollcall_normalize::{
     ApplicationRules, Context, Listing, decode_text, parse_structured, parse_text,
 };
 
-/// Bytes of a machine id, user, faculty or application.
+/// Bytes of a machine id.
+const MACHINE_ID_BYTES_MAX: usize = 8 * 1024;
+/// Bytes of a user or faculty that a record names. What owners become is shorter: a longer owner costs its line.
 const NAME_BYTES_MAX: usize = 16 * 1024;
 /// Bytes that a faculty known to the directory alone may take, for the bound on a message's size.
 const FACULTY_BYTES: usize = 1024;
@@ -74,7 +75,7 @@ pub(crate) fn judge<R>(
         Ok(snapshot) => snapshot,
         Err(error) => return then(bare(error.reason())),
     };
-    if snapshot.machine.id.len() > NAME_BYTES_MAX {
+    if snapshot.machine.id.len() > MACHINE_ID_BYTES_MAX {
         return then(bare(RejectionReason::InvalidField));
     }
     let rejected = |reason| {
@@ -110,24 +111,17 @@ pub(crate) fn judge<R>(
         Ok(listing) => listing,
         Err(reason) => return then(rejected(reason)),
     };
-    let names = names_fit(&snapshot, &listing);
-    let size = match names {
-        Fits::No => Fits::No,
-        _ => size_fits(&snapshot, &listing, event_at, evidence, config),
-    };
-    match (names, size) {
-        (Fits::No, _) => then(rejected(RejectionReason::InvalidField)),
-        (_, Fits::No) => then(rejected(RejectionReason::TooLarge)),
-        (names, size) => then(Verdict::Accepted(Accepted {
+    if !names_fit(&snapshot, &listing) {
+        return then(rejected(RejectionReason::InvalidField));
+    }
+    match size_fits(&snapshot, &listing, event_at, evidence, config) {
+        Fits::No => then(rejected(RejectionReason::TooLarge)),
+        size => then(Verdict::Accepted(Accepted {
             snapshot: &snapshot,
             event_at,
             text: text.as_deref(),
             listing,
-            doubt: match (names, size) {
-                (Fits::Perhaps, _) => Some(RejectionReason::InvalidField),
-                (_, Fits::Perhaps) => Some(RejectionReason::TooLarge),
-                _ => None,
-            },
+            doubt: (size == Fits::Perhaps).then_some(RejectionReason::TooLarge),
         })),
     }
 }
@@ -177,37 +171,11 @@ fn within(least: usize, most: usize, max: usize) -> Fits {
     }
 }
 
-fn names_fit(snapshot: &Snapshot<'_>, listing: &Listing<'_>) -> Fits {
+/// Whether the record names no user or faculty that is too long for a key.
+fn names_fit(snapshot: &Snapshot<'_>, listing: &Listing<'_>) -> bool {
     let has_users = snapshot.user.is_some() || !listing.processes.is_empty();
-    let given = [&snapshot.user, &snapshot.faculty];
-    let longest_given = given.into_iter().flatten().map(|name| name.len()).max();
-    if has_users && longest_given.unwrap_or(0) > NAME_BYTES_MAX {
-        return Fits::No;
-    }
-    let mut fits = Fits::Yes;
-    for process in &listing.processes {
-        let users = match (&snapshot.user, &process.owner) {
-            (None, Some(owner)) if owner.len() + snapshot.machine.id.len() >= NAME_BYTES_MAX => {
-                let lengths = candidates(snapshot, Some(owner))
-                    .into_iter()
-                    .map(|name| name.len());
-                let least = lengths.clone().min().unwrap_or(0);
-                within(least, lengths.max().unwrap_or(0), NAME_BYTES_MAX)
-            }
-            _ => Fits::Yes,
-        };
-        let application = within(
-            process.application.len(),
-            process.application.len(),
-            NAME_BYTES_MAX,
-        );
-        match (users, application) {
-            (Fits::No, _) | (_, Fits::No) => return Fits::No,
-            (Fits::Perhaps, _) => fits = Fits::Perhaps,
-            _ => {}
-        }
-    }
-    fits
+    let mut given = [&snapshot.user, &snapshot.faculty].into_iter().flatten();
+    !has_users || given.all(|name| name.len() <= NAME_BYTES_MAX)
 }
 
 /// Whether the normalized snapshot fits into a message. Whose processes they are, and whether the command's output is
@@ -261,6 +229,7 @@ fn rough_bytes(snapshot: &Snapshot<'_>, listing: &Listing<'_>) -> usize {
             &process.executable_path,
             &process.command_line,
             &process.owner,
+            &process.script,
         ];
         let optional: usize = optional.into_iter().flatten().map(|text| text.len()).sum();
         // An owner may stand among the users, too, qualified and with a faculty.

@@ -110,6 +110,8 @@ pub struct StoredCommand {
     pub executable_path: Option<String>,
     /// The command line.
     pub command_line: Option<String>,
+    /// What an interpreter runs.
+    pub script: Option<String>,
 }
 
 /// A row of `owners`.

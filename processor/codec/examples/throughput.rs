@@ -45,6 +45,7 @@ fn observations() -> SnapshotObservations<'static> {
             memory_virtual_bytes: Some(34_567_890_944),
             thread_count: Some(17),
             application: "chrome".into(),
+            script: None,
         },
         cpu_delta_us: Some(120_000),
         user: 0,

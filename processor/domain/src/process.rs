@@ -32,6 +32,9 @@ pub struct Process<'a> {
     pub thread_count: Option<i32>,
     /// The canonical application name over all operating systems, as `chrome`. Never empty.
     pub application: Cow<'a, str>,
+    /// What an interpreter runs, as `http.server` of `python3 -m http.server`: a file's name without its folder, a
+    /// module or a class. `None` for other applications, for code on the command line, and where there is doubt.
+    pub script: Option<Cow<'a, str>>,
 }
 
 /// When a process began, and how exactly that is known.

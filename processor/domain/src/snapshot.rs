@@ -25,7 +25,7 @@ impl Os {
     /// Every operating system, in a fixed order.
     pub const ALL: [Os; 3] = [Os::Linux, Os::Macos, Os::Windows];
 
-    /// OpenTelemetry's `os.type` value, with `darwin` spelled as people look for it.
+    /// Its name in topics, tables and settings.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -5,11 +5,20 @@
 //! precision, its creation times agree, and its CPU time has not gone down. (A process that replaces its executable counts
 //! as a new one.)
 //!
-//! A delta is `None`, never 0, where it is not known: at the first sight of a process, without a CPU time, and for a
-//! snapshot that is not later than the one before, which also leaves the state as it is.
+//! A machine that was started anew runs none of the processes that it ran before, even where pid and name are equal and the
+//! listing prints no start times (tasklist). That shows in the process that lives as long as the system: pid 1 of Linux and
+//! macOS (and of a container), pid 4 `System` of Windows. If it has another creation time or less CPU time than before, all
+//! deltas are `None`. What remains: a restart between two listings without start times, of a machine whose anchor has used
+//! more CPU time since than in all the time before; then a process counts as the same that has pid, name and no less CPU time.
 //!
-//! Quantum: a listing rounds CPU time down (to 1 s on Linux and Windows, 10 ms on macOS, a clock tick or less in structured
-//! records), so that a delta is off by less than one quantum, and the sum of a process' deltas by one in all.
+//! A delta is `None`, never 0, where it is not known: at the first sight of a process, without a CPU time, and for a
+//! snapshot that is not later than the one before, which also leaves the state as it is. A machine that changes its form of
+//! listing loses deltas where the one cuts names or rounds and the other doesn't, and gets none that are wrong.
+//!
+//! Quantum: a listing rounds CPU time down, so that a delta is off by less than one quantum, and the sum of a process'
+//! deltas by one in all. It is [`QUANTUM_US`] for text of Linux and Windows. It is at most [`FINE_QUANTUM_US`] for macOS'
+//! centiseconds and for structured records: user and system time of Linux are each rounded to a tick of 10 ms, times of
+//! Windows advance by 15.625 ms. Times that are all whole seconds are taken to be of the first kind.
 //!
 //! Bound: no process can use more than elapsed time × CPUs, plus one quantum; one that did is another process with the
 //! same pid, so its delta is `None`. Nor can all together use more than that plus one quantum each; if they did, the times
@@ -24,8 +33,12 @@ use std::borrow::Cow;
 
 /// How far two readings of one creation time may lie apart: Linux computes it from a boot time that jitters.
 const JITTER_US: i64 = 2 * SECOND_US;
-/// The coarsest rounding of a listing's CPU times.
+/// The rounding of CPU times that are printed in seconds.
 pub const QUANTUM_US: i64 = SECOND_US;
+/// The coarsest rounding of CPU times that are known more exactly.
+pub const FINE_QUANTUM_US: i64 = SECOND_US / 50;
+/// The processes that live as long as their system: its pid, and its name where other systems have that pid, too.
+const ANCHORS: [(i32, Option<&str>); 2] = [(1, None), (4, Some("System"))];
 
 /// The deltas of a snapshot's processes and what to remember for the next.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,9 +73,14 @@ pub fn deltas(
     let mut deltas = vec![None; processes.len()];
     if let Some(previous) = previous {
         let before = sorted(&previous.processes);
-        merge(&before, &current, &mut deltas);
-        let elapsed_us = event_at.micros_since(previous.event_at);
-        bound(&mut deltas, elapsed_us, cpu_count);
+        if !is_restarted(&before, &current) {
+            merge(&before, &current, &mut deltas);
+        }
+        let bound = Bound {
+            elapsed_us: event_at.micros_since(previous.event_at),
+            quantum_us: quantum_us(before.iter()).max(quantum_us(current.iter().map(|(_, p)| p))),
+        };
+        bound.apply(&mut deltas, cpu_count);
     }
     let processes = current.into_iter().map(|(_, process)| process).collect();
     CpuDeltas {
@@ -105,6 +123,22 @@ fn sorted(processes: &[ProcessCpu]) -> Cow<'_, [ProcessCpu]> {
     Cow::Owned(processes)
 }
 
+/// Whether a process that lives as long as its system is another one than before.
+fn is_restarted(before: &[ProcessCpu], current: &[(usize, ProcessCpu)]) -> bool {
+    ANCHORS.iter().any(|&(pid, name)| {
+        let earlier = before.binary_search_by_key(&pid, |process| process.pid);
+        let later = current.binary_search_by_key(&pid, |(_, process)| process.pid);
+        let (Ok(earlier), Ok(later)) = (earlier, later) else {
+            return false;
+        };
+        let (earlier, (_, later)) = (&before[earlier], &current[later]);
+        let is_anchor = name
+            .map(name_hash)
+            .is_none_or(|name| earlier.name_hash == name && later.name_hash == name);
+        is_anchor && (!is_created_alike(earlier, later) || later.cpu_time_us < earlier.cpu_time_us)
+    })
+}
+
 fn merge(before: &[ProcessCpu], current: &[(usize, ProcessCpu)], deltas: &mut [Option<i64>]) {
     let mut before = before.iter().peekable();
     for (index, process) in current {
@@ -125,11 +159,14 @@ fn merge(before: &[ProcessCpu], current: &[(usize, ProcessCpu)], deltas: &mut [O
 }
 
 fn is_same(earlier: &ProcessCpu, later: &ProcessCpu) -> bool {
-    let created_alike = match (earlier.created_at, later.created_at) {
+    earlier.name_hash == later.name_hash && is_created_alike(earlier, later)
+}
+
+fn is_created_alike(earlier: &ProcessCpu, later: &ProcessCpu) -> bool {
+    match (earlier.created_at, later.created_at) {
         (Some(a), Some(b)) => may_be_equal(a, b),
         _ => true,
-    };
-    earlier.name_hash == later.name_hash && created_alike
+    }
 }
 
 /// Whether two intervals of time, each widened by the jitter, have a moment in common.
@@ -153,22 +190,38 @@ fn length_us(precision: Precision) -> i64 {
     }
 }
 
-fn bound(deltas: &mut [Option<i64>], elapsed_us: i64, cpu_count: Option<i32>) {
-    let Some(cpus) = cpu_count.filter(|cpus| *cpus > 0) else {
-        return;
-    };
-    let available = i128::from(elapsed_us) * i128::from(cpus);
-    let quantum = i128::from(QUANTUM_US);
-    let (mut sum, mut count) = (0_i128, 0_i128);
-    for delta in deltas.iter_mut() {
-        *delta = delta.filter(|delta| i128::from(*delta) <= available + quantum);
-        if let Some(delta) = delta {
-            sum += i128::from(*delta);
-            count += 1;
-        }
+/// How these CPU times are rounded, at most.
+fn quantum_us<'p>(mut processes: impl Iterator<Item = &'p ProcessCpu>) -> i64 {
+    match processes.all(|process| process.cpu_time_us % QUANTUM_US == 0) {
+        true => QUANTUM_US,
+        false => FINE_QUANTUM_US,
     }
-    if sum > available + quantum * count {
-        deltas.fill(None);
+}
+
+/// What can be used at most.
+struct Bound {
+    elapsed_us: i64,
+    quantum_us: i64,
+}
+
+impl Bound {
+    fn apply(&self, deltas: &mut [Option<i64>], cpu_count: Option<i32>) {
+        let Some(cpus) = cpu_count.filter(|cpus| *cpus > 0) else {
+            return;
+        };
+        let available = i128::from(self.elapsed_us) * i128::from(cpus);
+        let quantum = i128::from(self.quantum_us);
+        let (mut sum, mut count) = (0_i128, 0_i128);
+        for delta in deltas.iter_mut() {
+            *delta = delta.filter(|delta| i128::from(*delta) <= available + quantum);
+            if let Some(delta) = delta {
+                sum += i128::from(*delta);
+                count += 1;
+            }
+        }
+        if sum > available + quantum * count {
+            deltas.fill(None);
+        }
     }
 }
 
@@ -202,6 +255,7 @@ mod tests {
             memory_virtual_bytes: None,
             thread_count: None,
             application: Cow::Borrowed(name),
+            script: None,
         }
     }
 
@@ -251,6 +305,56 @@ mod tests {
     }
 
     #[test]
+    fn a_machine_that_was_started_anew_runs_nothing_that_it_ran() {
+        let other = |cpu| process(9, "a", None, Some(cpu));
+        let check = |before, after, expect| {
+            check(
+                &[before, other(5)],
+                &[after, other(7)],
+                &[expect, expect.map(|_| 2)],
+            );
+        };
+        check(
+            process(1, "init", None, Some(3)),
+            process(1, "init", None, Some(2)),
+            None,
+        );
+        check(
+            process(1, "init", Some(5), Some(3)),
+            process(1, "init", Some(50), Some(4)),
+            None,
+        );
+        check(
+            process(1, "init", Some(5), Some(3)),
+            process(1, "init", Some(5), Some(4)),
+            Some(1),
+        );
+        check(
+            process(4, "System", None, Some(3)),
+            process(4, "System", None, Some(2)),
+            None,
+        );
+        check(
+            process(4, "System", None, Some(3)),
+            process(4, "System", None, Some(3)),
+            Some(0),
+        );
+        // Another process than the system's.
+        let kworker = |cpu| process(4, "[kworker/0:0]", None, Some(cpu));
+        super::tests::check(
+            &[kworker(3), other(5)],
+            &[kworker(2), other(7)],
+            &[None, Some(2)],
+        );
+        // A program that replaced itself is no restart.
+        super::tests::check(
+            &[process(1, "init", Some(5), Some(3)), other(5)],
+            &[process(1, "systemd", Some(5), Some(4)), other(7)],
+            &[None, Some(2)],
+        );
+    }
+
+    #[test]
     fn creation_times_agree_up_to_their_precision() {
         let time = |s: i64, precision| CreationTime {
             at: Timestamp::from_micros(s * SECOND_US),
@@ -281,34 +385,55 @@ mod tests {
     #[test]
     fn more_than_the_machine_has() {
         let earlier = [
-            process(1, "a", None, Some(0)),
-            process(2, "b", None, Some(0)),
+            process(8, "a", None, Some(0)),
+            process(12, "b", None, Some(0)),
         ];
         // 60 s × 4 CPUs + 1 s: the bound of one process, and one second beyond.
-        check(&earlier, &[process(1, "a", None, Some(241))], &[Some(241)]);
+        check(&earlier, &[process(8, "a", None, Some(241))], &[Some(241)]);
         check(
             &earlier,
             &[
-                process(1, "a", None, Some(242)),
-                process(2, "b", None, Some(5)),
+                process(8, "a", None, Some(242)),
+                process(12, "b", None, Some(5)),
             ],
             &[None, Some(5)],
         );
         check(
             &earlier,
             &[
-                process(1, "a", None, Some(121)),
-                process(2, "b", None, Some(121)),
+                process(8, "a", None, Some(121)),
+                process(12, "b", None, Some(121)),
             ],
             &[Some(121), Some(121)],
         );
         check(
             &earlier,
             &[
-                process(1, "a", None, Some(121)),
-                process(2, "b", None, Some(122)),
+                process(8, "a", None, Some(121)),
+                process(12, "b", None, Some(122)),
             ],
             &[None, None],
+        );
+    }
+
+    #[test]
+    fn times_that_are_known_exactly_have_a_small_quantum() {
+        let exactly = |pid, cpu_us| Process {
+            cpu_time_us: Some(cpu_us),
+            ..process(pid, "a", None, None)
+        };
+        let second = |earlier_us, later_us| {
+            let first = deltas(None, at(0), Some(1), &[exactly(8, earlier_us)]);
+            deltas(first.next.as_ref(), at(1), Some(1), &[exactly(8, later_us)]).deltas[0]
+        };
+        let most = SECOND_US + FINE_QUANTUM_US;
+        assert_eq!(second(0, 2 * SECOND_US), Some(2 * SECOND_US));
+        assert_eq!(second(10_000, 10_000 + most), Some(most));
+        assert_eq!(second(10_000, 10_001 + most), None);
+        // One of the two was rounded to the second.
+        assert_eq!(
+            second(SECOND_US, 3 * SECOND_US - 10_000),
+            Some(2 * SECOND_US - 10_000)
         );
     }
 

@@ -1,13 +1,18 @@
 //! From a command's bytes to text, whatever code page its console had.
 
+mod code_page;
+mod evidence;
+
 use crate::PayloadError;
-use crate::code_pages::{CP437, CP850, CP852, CP858};
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use code_page::CodePage;
+use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 use rollcall_domain::RejectionReason;
 use std::borrow::Cow;
 
 /// Bytes that are looked at to tell UTF-16 without a byte order mark.
 const UTF16_PROBE_BYTES: usize = 4096;
+/// Bytes that are looked at to tell text from binary data without a zero.
+const BINARY_PROBE_BYTES: usize = 512;
 
 /// The text in `bytes`: in the encoding of their byte order mark, else in the one with label `encoding`, or, without a
 /// label, in the one that the bytes show.
@@ -15,8 +20,7 @@ const UTF16_PROBE_BYTES: usize = 4096;
 /// A byte order mark overrides any label, for a label says what a console prints, and redirection by PowerShell makes
 /// UTF-16 of that. Labels are those of the WHATWG and code pages as `cp850`, `850`, `ibm850` or `windows-1252`. Without
 /// one: UTF-16 by its zero bytes, UTF-8 (which may be broken here and there, as Linux command lines are), else the code
-/// page 850 where all bytes above 127 are letters in it and none in windows-1252, else windows-1252. What names of
-/// programs and numbers are made of is the same in all of these.
+/// page that the text's words and letters prove. What they do not prove becomes U+FFFD rather than a wrong letter.
 ///
 /// # Errors
 /// `empty_output` for nothing but blanks, `binary_output` for zero bytes or mostly control characters, and
@@ -25,6 +29,17 @@ pub fn decode_text<'a>(
     bytes: &'a [u8],
     encoding: Option<&str>,
 ) -> Result<Cow<'a, str>, PayloadError> {
+    decode_text_named(bytes, encoding).map(|(text, _)| text)
+}
+
+/// [`decode_text`], and the name of the encoding that it used, for people.
+///
+/// # Errors
+/// Those of [`decode_text`].
+pub fn decode_text_named<'a>(
+    bytes: &'a [u8],
+    encoding: Option<&str>,
+) -> Result<(Cow<'a, str>, &'static str), PayloadError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(PayloadError::new(
             RejectionReason::EmptyOutput,
@@ -32,10 +47,13 @@ pub fn decode_text<'a>(
         ));
     }
     let label = encoding.map(str::trim).filter(|label| !label.is_empty());
-    let text = match (Encoding::for_bom(bytes), label) {
-        (Some((encoding, mark)), _) => encoding.decode_without_bom_handling(&bytes[mark..]).0,
-        (None, Some(label)) => match labelled(bytes, label) {
-            Some(text) => text,
+    let (text, name) = match (Encoding::for_bom(bytes), label) {
+        (Some((encoding, mark)), _) => {
+            let page = CodePage::Standard(encoding);
+            (page.decode(&bytes[mark..]), page.name())
+        }
+        (None, Some(label)) => match CodePage::labelled(label) {
+            Some(page) => (page.decode(bytes), page.name()),
             None => {
                 let detail = format!(
                     "encoding {:?} is unknown",
@@ -46,6 +64,7 @@ pub fn decode_text<'a>(
         },
         (None, None) => found(bytes),
     };
+    let text = without_colors(text);
     if text.trim().is_empty() {
         return Err(PayloadError::new(
             RejectionReason::EmptyOutput,
@@ -58,51 +77,49 @@ pub fn decode_text<'a>(
             "the output is no text",
         ));
     }
-    Ok(text)
+    Ok((text, name))
 }
 
-fn labelled<'a>(bytes: &'a [u8], label: &str) -> Option<Cow<'a, str>> {
-    let label = label.to_ascii_lowercase();
-    let code_page = ["cp", "ibm", "oem", "windows-", "dos-"]
-        .iter()
-        .find_map(|prefix| label.strip_prefix(prefix))
-        .map_or(label.as_str(), |rest| rest.trim_start_matches(['-', '_']));
-    let encoding = match code_page {
-        "437" => return Some(single_byte(bytes, CP437)),
-        "850" => return Some(single_byte(bytes, CP850)),
-        "852" => return Some(single_byte(bytes, CP852)),
-        "858" => return Some(single_byte(bytes, CP858)),
-        "866" => encoding_rs::IBM866,
-        "874" => encoding_rs::WINDOWS_874,
-        "932" => encoding_rs::SHIFT_JIS,
-        "936" => encoding_rs::GBK,
-        "949" => encoding_rs::EUC_KR,
-        "950" => encoding_rs::BIG5,
-        "1200" => UTF_16LE,
-        "1201" => UTF_16BE,
-        "65001" => UTF_8,
-        "54936" => encoding_rs::GB18030,
-        "20127" => WINDOWS_1252,
-        _ => Encoding::for_label(label.as_bytes())
-            .or_else(|| Encoding::for_label(format!("windows-{code_page}").as_bytes()))?,
-    };
-    Some(encoding.decode_without_bom_handling(bytes).0)
-}
-
-fn found(bytes: &[u8]) -> Cow<'_, str> {
-    if let Some(encoding) = utf16_without_mark(bytes) {
-        return encoding.decode_without_bom_handling(bytes).0;
+/// Takes out what colors a terminal (`grep --color=always`), ECMA-48's control sequences: no command prints them of a process.
+fn without_colors(text: Cow<'_, str>) -> Cow<'_, str> {
+    /// Begins a control sequence; parameters and one letter follow.
+    const BEGIN: &str = "\x1b[";
+    if memchr::memchr(0x1b, text.as_bytes()).is_none() {
+        return text;
     }
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) if is_mostly_utf8(bytes) => String::from_utf8_lossy(bytes),
-        Err(_) if is_code_page_850(bytes) => single_byte(bytes, CP850),
-        Err(_) => WINDOWS_1252.decode_without_bom_handling(bytes).0,
+    let mut pieces = text.split(BEGIN);
+    let mut plain = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let end = piece.find(|c: char| !(' '..='?').contains(&c));
+        match end.filter(|end| matches!(piece.as_bytes()[*end], b'@'..=b'~')) {
+            Some(end) => plain += &piece[end + 1..],
+            None => {
+                plain += BEGIN;
+                plain += piece;
+            }
+        }
+    }
+    Cow::Owned(plain)
+}
+
+/// A text and the name of its encoding.
+type Named<'a> = (Cow<'a, str>, &'static str);
+
+fn found(bytes: &[u8]) -> Named<'_> {
+    if let Some(page) = utf16_without_mark(bytes) {
+        return (page.decode(bytes), page.name());
+    }
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text), CodePage::utf8().name()),
+        Err(_) if is_mostly_utf8(bytes) => {
+            (String::from_utf8_lossy(bytes), CodePage::utf8().name())
+        }
+        Err(_) => evidence::decode(bytes),
     }
 }
 
 /// Listings are mostly ASCII, so UTF-16 has a zero in nearly every other byte, and no others.
-fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
+fn utf16_without_mark(bytes: &[u8]) -> Option<CodePage> {
     memchr::memchr(0, bytes.get(..UTF16_PROBE_BYTES).unwrap_or(bytes))?;
     let probe = &bytes[..bytes.len().min(UTF16_PROBE_BYTES) & !1];
     let (mut even, mut odd) = (0, 0);
@@ -113,9 +130,9 @@ fn utf16_without_mark(bytes: &[u8]) -> Option<&'static Encoding> {
     let pairs = probe.len() / 2;
     let (most, few) = (pairs / 2, pairs / 50);
     if odd > most && even <= few {
-        Some(UTF_16LE)
+        Some(CodePage::Standard(UTF_16LE))
     } else if even > most && odd <= few {
-        Some(UTF_16BE)
+        Some(CodePage::Standard(UTF_16BE))
     } else {
         None
     }
@@ -136,60 +153,16 @@ fn is_mostly_utf8(bytes: &[u8]) -> bool {
     valid >= invalid
 }
 
-/// Whether every byte above 127 is one that code page 850 uses for letters of Western Europe (or its no-break space)
-/// where windows-1252 has signs and controls.
-fn is_code_page_850(bytes: &[u8]) -> bool {
-    let mut letters = 0_usize;
-    for &byte in bytes.iter().filter(|byte| !byte.is_ascii()) {
-        match byte {
-            0x80..=0x9b | 0x9d | 0xa0..=0xa5 => letters += 1,
-            0xb5..=0xb7 | 0xe0..=0xe3 | 0xff => {}
-            _ => return false,
-        }
-    }
-    letters > 0
-}
-
-fn single_byte<'a>(bytes: &'a [u8], upper_half: &str) -> Cow<'a, str> {
-    if bytes.is_ascii()
-        && let Ok(text) = std::str::from_utf8(bytes)
-    {
-        return Cow::Borrowed(text);
-    }
-    let mut upper = ['\u{fffd}'; 128];
-    for (slot, c) in upper.iter_mut().zip(upper_half.chars()) {
-        *slot = c;
-    }
-    let decode = |&byte: &u8| {
-        if byte < 128 {
-            char::from(byte)
-        } else {
-            upper[usize::from(byte) - 128]
-        }
-    };
-    Cow::Owned(bytes.iter().map(decode).collect())
-}
-
-/// A zero, or more than a third of control characters.
+/// A zero anywhere, or, in the first half KiB, more than a third of control characters.
 fn is_binary(bytes: &[u8]) -> bool {
     if memchr::memchr(0, bytes).is_some() {
         return true;
     }
-    let is_control =
-        |byte: u8| byte == 0x7f || (byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b));
-    // Counted in pieces that the compiler turns into vector instructions.
-    let controls: usize = bytes
-        .chunks(128)
-        .map(|chunk| {
-            usize::from(
-                chunk
-                    .iter()
-                    .map(|&byte| u8::from(is_control(byte)))
-                    .sum::<u8>(),
-            )
-        })
-        .sum();
-    controls > bytes.len() / 3
+    let probe = bytes.get(..BINARY_PROBE_BYTES).unwrap_or(bytes);
+    let is_text = |byte: &&u8| matches!(**byte, b'\t' | b'\n' | b'\r' | 0x1b);
+    let controls = probe.iter().filter(|byte| byte.is_ascii_control()).count();
+    // Tabs, line ends and escapes are no sign of binary data, but looked at only where there are too many controls.
+    controls > probe.len() / 3 && controls - probe.iter().filter(is_text).count() > probe.len() / 3
 }
 
 #[cfg(test)]
@@ -207,6 +180,15 @@ mod tests {
             decode_text(bytes, label).map_err(|error| error.reason),
             Err(expect)
         );
+    }
+
+    #[test]
+    fn colors_are_taken_out() {
+        check(b"a\x1b[01;31m\x1b[Kb\x1b[m c", None, "ab c");
+        check(b"\x1b[?25l\x1b[0 qa", None, "a");
+        for other in ["a\x1b[", "a\x1b[1", "a\x1b[1ü b", "a\x1b]0;b"] {
+            check(other.as_bytes(), None, other);
+        }
     }
 
     #[test]
@@ -268,6 +250,20 @@ mod tests {
     }
 
     #[test]
+    fn the_encoding_is_named() {
+        let check = |bytes: &[u8], label, expect| {
+            let named = decode_text_named(bytes, label).map(|(_, name)| name);
+            assert_eq!(named, Ok(expect));
+        };
+        check(b"abc", None, "UTF-8");
+        check(b"\xff\xfea\0", Some("cp437"), "UTF-16LE");
+        check(b"M\x81ller", None, "cp850");
+        check(b"M\xfcller", None, "windows-1252");
+        check(b"abc", Some("437"), "cp437");
+        check(b"abc", Some("cp932"), "Shift_JIS");
+    }
+
+    #[test]
     fn what_is_no_text() {
         check_reason(b"", None, RejectionReason::EmptyOutput);
         check_reason(b" \r\n\t", None, RejectionReason::EmptyOutput);
@@ -278,12 +274,5 @@ mod tests {
             RejectionReason::BinaryOutput,
         );
         check_reason(b"\x01\x02\x03\x04abc", None, RejectionReason::BinaryOutput);
-    }
-
-    #[test]
-    fn code_pages_are_whole() {
-        for page in [CP437, CP850, CP852, CP858] {
-            assert_eq!(page.chars().count(), 128);
-        }
     }
 }

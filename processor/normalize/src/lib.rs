@@ -6,7 +6,7 @@
 //!
 //! Invariants:
 //! - A value is right, or it is `None`; nothing is guessed. A name or application, which every process must have, is then
-//!   `(unknown)`.
+//!   `(unknown)`. What a listing shows and is `None` all the same is counted with its reason ([`Listing::nulls`]).
 //! - A line that can't be read is a [`LineError`] with its number and reason, and never stops the rest. Only output that is
 //!   no listing at all is a [`PayloadError`].
 //! - Every line that is neither empty nor part of a header becomes a process or a line error.
@@ -16,33 +16,37 @@
 //! Must not know: clocks, files, Kafka, Avro, SQL. The observation's time and zone come in with [`Context`].
 
 mod applications;
+mod bits;
 mod code_pages;
-mod columns;
 pub mod cpu;
+mod cpu_time;
 mod encoding;
+mod executable;
+mod format;
 mod hash;
+mod index;
 pub mod limits;
-mod linux;
 mod listing;
-mod macos;
+mod local_clock;
+mod notes;
 mod number;
 mod ps;
 mod recognize;
+mod state;
 mod structured;
-mod time;
 mod windows;
 
 pub use applications::{ApplicationRules, RulesError};
-pub use encoding::decode_text;
+pub use encoding::{decode_text, decode_text_named};
+pub use format::Format;
 pub use listing::{LineError, Listing};
-pub use recognize::Format;
+pub use notes::{NullCount, NullReason};
 pub use structured::parse_structured;
-pub use time::LocalClock;
 
 use rollcall_domain::{Os, RejectionReason, Timestamp};
 
 /// Version of the parsers; part of [`ApplicationRules::digest`]. Raise it when equal input gives other rows.
-pub const PARSER_VERSION: u64 = 2;
+pub const PARSER_VERSION: u64 = 4;
 
 /// What is known of a listing beside its text.
 #[derive(Clone, Debug)]
@@ -89,22 +93,29 @@ pub fn parse_text<'a>(
     rules: &'a ApplicationRules,
 ) -> Result<Listing<'a>, PayloadError> {
     let Some(format) = recognize::recognize(text, context) else {
-        return Err(PayloadError::new(
-            RejectionReason::UnknownFormat,
-            "neither ps nor tasklist prints such text",
-        ));
+        let detail = ps::recognize::complaint(text).unwrap_or_else(|| {
+            "neither ps nor tasklist nor PowerShell prints such text".to_owned()
+        });
+        return Err(PayloadError::new(RejectionReason::UnknownFormat, detail));
     };
-    let clock = LocalClock::new(context.observed_at, context.utc_offset_seconds);
+    let clock = local_clock::LocalClock::new(context.observed_at, context.utc_offset_seconds);
     let builder = listing::Builder::new(text, format);
     Ok(match format {
-        Format::PsAux | Format::PsEf => linux::parse(text, builder, &clock, rules),
-        Format::MacosPsAux | Format::MacosPsEf => macos::parse(text, builder, &clock, rules),
-        Format::TasklistTable | Format::TasklistVerboseTable => {
-            windows::table::parse(text, builder, rules)
+        Format::PsAux | Format::PsEf | Format::PsColumns | Format::BusyboxPs => {
+            let linux = ps::Linux {
+                clock: &clock,
+                rules,
+                is_busybox: format == Format::BusyboxPs,
+            };
+            ps::parse(text, builder, &linux)
         }
-        Format::TasklistCsv | Format::TasklistVerboseCsv => {
-            windows::csv::parse(text, builder, rules)
+        Format::MacosPsAux | Format::MacosPsEf | Format::MacosPsColumns => {
+            let macos = ps::Macos {
+                clock: &clock,
+                rules,
+            };
+            ps::parse(text, builder, &macos)
         }
-        Format::TasklistNotice => builder.finish(),
+        format => windows::parse(text, format, builder, &clock, rules),
     })
 }

@@ -1,4 +1,4 @@
-//! Numbers as listings print them: plain digits, and digits grouped by whatever a locale groups them with.
+//! Numbers as listings print them: plain digits.
 //!
 //! Invariant: a number is right or an error; nothing saturates or wraps.
 
@@ -19,6 +19,78 @@ pub enum NumberError {
 /// Plain decimal digits.
 #[inline]
 pub fn unsigned(bytes: &[u8]) -> Result<u64, NumberError> {
+    unsigned_at(bytes, (0, bytes.len()))
+}
+
+/// The plain decimal digits at a span of `line`, from its start to its end. Up to eight of them, when as many bytes stand before their
+/// end, are read as one word and without a branch per digit.
+#[inline(always)]
+pub fn unsigned_at(line: &[u8], (start, end): (usize, usize)) -> Result<u64, NumberError> {
+    match last_eight(line, (start, end)) {
+        Some(digits) => digits.number().ok_or(NumberError::NotANumber),
+        None => any_digits(line.get(start..end).unwrap_or(&[])),
+    }
+}
+
+/// Eight bytes, the first in the lowest byte of the word, each less `0`: digits, if it is below ten. Zeros stand before fewer
+/// bytes than eight.
+#[derive(Clone, Copy)]
+pub(crate) struct EightDigits(u64);
+
+/// The one to eight bytes at a span of `line`; `None` for other lengths, and where fewer than eight bytes stand before
+/// their end.
+#[inline(always)]
+pub(crate) fn last_eight(line: &[u8], (start, end): (usize, usize)) -> Option<EightDigits> {
+    let length = end.wrapping_sub(start);
+    let word = line.get(..end)?.last_chunk::<8>()?;
+    if !(1..=8).contains(&length) {
+        return None;
+    }
+    let others = 8 * (8 - length);
+    Some(EightDigits(
+        (u64::from_le_bytes(*word) ^ ZEROS) >> others << others,
+    ))
+}
+
+/// `00000000`.
+const ZEROS: u64 = 0x3030_3030_3030_3030;
+
+impl EightDigits {
+    /// The number that the digits make. Pairs, fours and eights are added up at a time.
+    #[inline(always)]
+    pub(crate) fn number(self) -> Option<u64> {
+        let Self(word) = self;
+        // Of ten and more, adding 0x76 sets the highest bit.
+        let above_nine = word.wrapping_add(0x7676_7676_7676_7676) | word;
+        if above_nine & 0x8080_8080_8080_8080 != 0 {
+            return None;
+        }
+        let pairs = (word.wrapping_mul(10 * 256 + 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+        let fours = (pairs.wrapping_mul(100 * 65_536 + 1) >> 16) & 0x0000_ffff_0000_ffff;
+        Some(fours.wrapping_mul(10_000 * 4_294_967_296 + 1) >> 32)
+    }
+
+    /// What stands before the last `count` bytes, of which there are at most seven.
+    #[inline(always)]
+    pub(crate) fn before_last(self, count: u32) -> Self {
+        Self(self.0 << (8 * count))
+    }
+
+    /// Without the fifth byte of at most seven: three digits before it, and three after it.
+    #[inline(always)]
+    pub(crate) const fn without_middle(self) -> Self {
+        let Self(word) = self;
+        Self((word & 0xffff_ffff) << 8 | word & 0xffff_ff00_0000_0000)
+    }
+
+    /// The byte at `index`, counted from 0.
+    #[inline(always)]
+    pub(crate) const fn byte(self, index: u32) -> u8 {
+        (self.0 >> (8 * index)) as u8 ^ b'0'
+    }
+}
+
+fn any_digits(bytes: &[u8]) -> Result<u64, NumberError> {
     if bytes.is_empty() {
         return Err(NumberError::NotANumber);
     }
@@ -43,8 +115,13 @@ pub fn unsigned(bytes: &[u8]) -> Result<u64, NumberError> {
 /// A process id: 0 to `i32::MAX`.
 #[inline]
 pub fn pid(bytes: &[u8]) -> Option<i32> {
-    let value = unsigned(bytes).ok()?;
-    i32::try_from(value).ok()
+    pid_at(bytes, (0, bytes.len()))
+}
+
+/// The process id at a span of `line`.
+#[inline]
+pub fn pid_at(line: &[u8], span: (usize, usize)) -> Option<i32> {
+    i32::try_from(unsigned_at(line, span).ok()?).ok()
 }
 
 /// KiB to bytes, as `domain` keeps them.
@@ -57,95 +134,12 @@ pub fn kib_to_bytes(kib: u64) -> Result<i64, LineReason> {
 
 /// A column of KiB in `ps`: digits, or `-` where there is no value.
 #[inline]
-pub fn ps_kib(bytes: &[u8]) -> Result<Option<i64>, LineReason> {
-    match unsigned(bytes) {
+pub fn ps_kib(line: &[u8], span: (usize, usize)) -> Result<Option<i64>, LineReason> {
+    match unsigned_at(line, span) {
         Ok(kib) => kib_to_bytes(kib).map(Some),
         Err(NumberError::Overflow) => Err(LineReason::Overflow),
-        Err(NumberError::NotANumber) if bytes == b"-" => Ok(None),
+        Err(NumberError::NotANumber) if line.get(span.0..span.1) == Some(b"-") => Ok(None),
         Err(NumberError::NotANumber) => Err(LineReason::BadMemory),
-    }
-}
-
-/// `tasklist`'s memory column: grouped digits and a unit that begins with K in some script.
-///
-/// No digits (`N/A` in any language), an unknown unit or odd groups: doubtful, hence `None`.
-pub fn tasklist_memory(text: &str) -> Result<Option<i64>, LineReason> {
-    let text = without_padding(text);
-    let Some(last_digit) = text.rfind(|c: char| c.is_ascii_digit()) else {
-        return Ok(None);
-    };
-    let (number, unit) = text.split_at(last_digit + 1);
-    if !is_kib_unit(without_padding(unit)) {
-        return Ok(None);
-    }
-    match grouped(number) {
-        Ok(kib) => kib_to_bytes(kib).map(Some),
-        Err(NumberError::Overflow) => Err(LineReason::Overflow),
-        Err(NumberError::NotANumber) => Ok(None),
-    }
-}
-
-/// `K`, `KB`, `Ko`, `КБ` and their like. `tasklist` knows no other unit, so an unknown word is not taken for one.
-fn is_kib_unit(unit: &str) -> bool {
-    let mut chars = unit.chars();
-    matches!(chars.next(), Some('K' | 'k' | 'К' | 'к')) && chars.count() <= 3
-}
-
-fn without_padding(text: &str) -> &str {
-    if text.is_ascii() {
-        text.trim_ascii()
-    } else {
-        text.trim_matches(is_padding)
-    }
-}
-
-/// Blanks and the marks that right-to-left consoles put around numbers.
-fn is_padding(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}')
-}
-
-fn is_group_separator(c: char) -> bool {
-    matches!(
-        c,
-        ',' | '.' | ' ' | '\'' | '\u{2019}' | '\u{a0}' | '\u{202f}' | '\u{2009}' | '\u{66c}'
-    )
-}
-
-/// Digits in groups: the last group has three digits, those before it two (India) or three, the first at most three;
-/// one separator throughout. Anything else may be a decimal point, and is no number.
-pub fn grouped(text: &str) -> Result<u64, NumberError> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return unsigned(text.as_bytes());
-    }
-    let mut separator = None;
-    let mut value: u64 = 0;
-    let mut in_group = 0;
-    let mut groups = 0;
-    for c in text.chars() {
-        if let Some(digit) = c.to_digit(10) {
-            in_group += 1;
-            value = value
-                .checked_mul(10)
-                .and_then(|value| value.checked_add(u64::from(digit)))
-                .ok_or(NumberError::Overflow)?;
-            continue;
-        }
-        let same = *separator.get_or_insert(c) == c;
-        let fits = if groups == 0 {
-            (1..=3).contains(&in_group)
-        } else {
-            (2..=3).contains(&in_group)
-        };
-        if !is_group_separator(c) || !same || !fits {
-            return Err(NumberError::NotANumber);
-        }
-        groups += 1;
-        in_group = 0;
-    }
-    if in_group == 3 {
-        Ok(value)
-    } else {
-        Err(NumberError::NotANumber)
     }
 }
 
@@ -153,62 +147,22 @@ pub fn grouped(text: &str) -> Result<u64, NumberError> {
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(text: &str, expect: Result<Option<i64>, LineReason>) {
-        assert_eq!(tasklist_memory(text), expect, "{text:?}");
-    }
-
     #[test]
-    fn memory_of_any_locale() {
-        let kib = |n: i64| Ok(Some(n * 1024));
-        check("8 K", kib(8));
-        check("12,345 K", kib(12_345));
-        check("1,43,404 K", kib(143_404));
-        check("1.234.567 K", kib(1_234_567));
-        check("143 404 Ko", kib(143_404));
-        check("143\u{a0}404 K", kib(143_404));
-        check("143\u{202f}404 Ko", kib(143_404));
-        check("143'404 K", kib(143_404));
-        check("143\u{2019}404 K", kib(143_404));
-        check("143 404 КБ", kib(143_404));
-        check("\u{200f}143,404 K\u{200f}", kib(143_404));
-        check("143404 K", kib(143_404));
-    }
-
-    #[test]
-    fn doubtful_memory_is_null() {
-        for text in [
-            "N/A",
-            "Nicht zutreffend",
-            "",
-            "12,3 K",
-            "1,2345 K",
-            "1.234,567 K",
-            "12 M",
-            "1234",
-            ",123 K",
-        ] {
-            check(text, Ok(None));
-        }
-    }
-
-    #[test]
-    fn memory_that_overflows_is_an_error() {
-        check("99999999999999999999 K", Err(LineReason::Overflow));
-        check("9,223,372,036,854,775,807 K", Err(LineReason::Overflow));
-        assert_eq!(ps_kib(b"18446744073709551615"), Err(LineReason::Overflow));
-        assert_eq!(ps_kib(b"9007199254740992"), Err(LineReason::Overflow));
+    fn sizes_that_overflow() {
+        let kib = |bytes: &[u8]| ps_kib(bytes, (0, bytes.len()));
+        assert_eq!(kib(b"18446744073709551615"), Err(LineReason::Overflow));
+        assert_eq!(kib(b"9007199254740992"), Err(LineReason::Overflow));
         assert_eq!(
-            ps_kib(b"9007199254740991"),
+            kib(b"9007199254740991"),
             Ok(Some(9_007_199_254_740_991 * 1024))
         );
     }
 
     #[test]
     fn ps_columns() {
-        assert_eq!(ps_kib(b"0"), Ok(Some(0)));
-        assert_eq!(ps_kib(b"-"), Ok(None));
-        assert_eq!(ps_kib(b"1x"), Err(LineReason::BadMemory));
+        assert_eq!(ps_kib(b"x 0", (2, 3)), Ok(Some(0)));
+        assert_eq!(ps_kib(b"1 - 2", (2, 3)), Ok(None));
+        assert_eq!(ps_kib(b"1x", (0, 2)), Err(LineReason::BadMemory));
         assert_eq!(pid(b"2147483647"), Some(i32::MAX));
         assert_eq!(pid(b"2147483648"), None);
         assert_eq!(pid(b"-1"), None);
@@ -221,5 +175,23 @@ mod tests {
             unsigned(b"18446744073709551599"),
             Ok(18_446_744_073_709_551_599)
         );
+    }
+
+    #[test]
+    fn digits_anywhere_in_a_line() {
+        // As the standard library reads them, but for a sign.
+        let line = b"0 12 1234567 12345678 123456789 00000000 9a /9 :0 +1 99999999 4294967295x ";
+        for start in 0..line.len() {
+            for end in start..=line.len() {
+                let piece = &line[start..end];
+                let text = std::str::from_utf8(piece).expect("ASCII");
+                let expect = text.parse::<u64>().ok().filter(|_| piece[0] != b'+');
+                assert_eq!(unsigned_at(line, (start, end)).ok(), expect, "{text:?}");
+            }
+        }
+        for byte in 0..=255 {
+            let line = [b'1', b'2', b'3', b'4', byte, b'6', b'7', b'8'];
+            assert_eq!(unsigned(&line).is_ok(), byte.is_ascii_digit(), "{byte}");
+        }
     }
 }

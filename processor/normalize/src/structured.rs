@@ -5,11 +5,13 @@
 
 use crate::Context;
 use crate::applications::ApplicationRules;
-use crate::columns::{after_slash, executable, is_link_of_proc, linux_state, macos_state};
-use crate::listing::{Builder, Listing, Row, RowError};
+use crate::executable::{after_slash, executable, is_link_of_proc};
+use crate::listing::{Builder, Listing, RowError, offset};
+use crate::notes::{Notes, NullReason};
+use crate::state::{linux_state, macos_state};
 use rollcall_domain::identity::UNKNOWN;
 use rollcall_domain::snapshot::{LinuxProcess, LinuxProcesses, MacosProcess, WindowsProcess};
-use rollcall_domain::time::SECOND_US;
+use rollcall_domain::time::{DAY_US, SECOND_US};
 use rollcall_domain::{
     CreationTime, LineReason, Os, Payload, Precision, Process, ProcessState, Timestamp,
 };
@@ -21,6 +23,8 @@ const FILETIME_EPOCH_SECONDS: i128 = 11_644_473_600;
 const EXE: &str = "exe";
 /// What Linux appends to the path of an executable that was replaced while it runs.
 const DELETED: &str = " (deleted)";
+/// How far a start may lie after the observation, whose time may be the receiver's: clocks differ, but not by days.
+const CLOCK_DOUBT_US: i64 = DAY_US;
 
 /// The processes of a structured payload. Of command output, whose text [`crate::parse_text`] reads, there are none.
 #[must_use]
@@ -29,26 +33,30 @@ pub fn parse_structured<'a>(
     context: &Context,
     rules: &'a ApplicationRules,
 ) -> Listing<'a> {
+    let latest = context.observed_at.plus_micros(CLOCK_DOUBT_US);
     match payload {
         Payload::CommandOutput(_) => {
             Builder::with_capacity(context.os.unwrap_or(Os::Linux), None, 0).finish()
         }
         Payload::Linux(list) => each(
             Os::Linux,
+            latest,
             &list.processes,
-            |process| linux(list, process, rules),
+            |process, notes| linux(list, process, rules, notes),
             |p| &p.comm,
         ),
         Payload::Macos(list) => each(
             Os::Macos,
+            latest,
             list,
-            |process| macos(process, rules),
+            |process, notes| macos(process, rules, notes),
             |p| &p.name,
         ),
         Payload::Windows(list) => each(
             Os::Windows,
+            latest,
             list,
-            |process| windows(process, rules),
+            |process, notes| windows(process, rules, notes),
             |p| &p.image_name,
         ),
     }
@@ -56,30 +64,51 @@ pub fn parse_structured<'a>(
 
 fn each<'a, R>(
     os: Os,
+    latest: Timestamp,
     records: &[R],
-    read: impl Fn(&R) -> Row<'a>,
+    read: impl Fn(&R, &mut Notes) -> Result<Process<'a>, RowError>,
     name: impl Fn(&R) -> &Cow<'a, str>,
 ) -> Listing<'a> {
     let mut builder = Builder::with_capacity(os, None, records.len());
     for (number, record) in (1_u32..).zip(records) {
-        builder.row(number, read(record), || match name(record) {
-            Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
-            Cow::Owned(name) => Cow::Owned(name.clone().into_bytes()),
-        });
+        builder.row(
+            number,
+            |mut slot| {
+                let process = read(record, &mut slot.notes)?;
+                let process = begun(process, latest, &mut slot.notes);
+                slot.accept(process)
+            },
+            || match name(record) {
+                Cow::Borrowed(name) => Cow::Borrowed(name.as_bytes()),
+                Cow::Owned(name) => Cow::Owned(name.clone().into_bytes()),
+            },
+        );
     }
     builder.finish()
+}
+
+/// `process`, without a start that lies after `latest`: its producer can't have read that.
+fn begun<'a>(process: Process<'a>, latest: Timestamp, notes: &mut Notes) -> Process<'a> {
+    match process.created_at {
+        Some(created) if created.at > latest => {
+            notes.add(NullReason::StartInFuture);
+            Process {
+                created_at: None,
+                ..process
+            }
+        }
+        _ => process,
+    }
 }
 
 fn linux<'a>(
     list: &LinuxProcesses<'a>,
     process: &LinuxProcess<'a>,
     rules: &'a ApplicationRules,
-) -> Row<'a> {
+    notes: &mut Notes,
+) -> Result<Process<'a>, RowError> {
     let pid = pid(process.pid)?;
-    let parent_pid = process
-        .parent_pid
-        .and_then(|pid| i32::try_from(pid).ok())
-        .filter(|pid| *pid >= 0);
+    let parent_pid = small(process.parent_pid, notes);
     let state = linux_state(first_letter(process.state.as_ref()));
     let kernel = process.arguments.is_empty()
         && process.executable_path.is_none()
@@ -103,46 +132,63 @@ fn linux<'a>(
             "/",
         )?
     };
-    let ticks = sum(process.utime_ticks, process.stime_ticks);
-    let row = Process {
+    let ticks = sum(process.utime_ticks, process.stime_ticks, notes);
+    let mut row = Process {
         pid,
         parent_pid,
-        created_at: linux_created_at(list, process)?,
+        created_at: linux_created_at(list, process, notes)?,
         executable_name: named(executable_name)?,
         executable_path: executable_path.filter(|path| path.starts_with('/')),
         command_line: joined(&process.arguments),
         owner: process.owner.clone().filter(|owner| !owner.is_empty()),
         state,
-        cpu_time_us: scaled(ticks, i128::from(SECOND_US), list.clock_ticks_per_second)?,
-        memory_usage_bytes: match list.page_size_bytes {
-            1.. => scaled(
-                process.resident_pages.map(i128::from),
-                i128::from(list.page_size_bytes),
-                1,
-            )?,
-            _ => None,
-        },
-        memory_virtual_bytes: process.virtual_bytes.filter(|bytes| *bytes >= 0),
-        thread_count: threads(process.thread_count),
+        cpu_time_us: scaled(
+            ticks,
+            i128::from(SECOND_US),
+            list.clock_ticks_per_second,
+            notes,
+        )?,
+        memory_usage_bytes: pages(process.resident_pages, list.page_size_bytes, notes)?,
+        memory_virtual_bytes: size(process.virtual_bytes, notes),
+        thread_count: small(process.thread_count, notes),
         application: Cow::Borrowed(""),
+        script: None,
     };
-    Ok(rules.apply(row, kernel))
+    rules.apply_arguments(&mut row, kernel, &process.arguments);
+    Ok(row)
+}
+
+/// Pages in bytes; `None` where the size of a page can't be right.
+fn pages(
+    pages: Option<i64>,
+    page_size_bytes: i64,
+    notes: &mut Notes,
+) -> Result<Option<i64>, RowError> {
+    let Some(pages) = size(pages, notes) else {
+        return Ok(None);
+    };
+    if page_size_bytes <= 0 {
+        notes.add(NullReason::OutOfRange);
+        return Ok(None);
+    }
+    let bytes = i128::from(pages) * i128::from(page_size_bytes);
+    i64::try_from(bytes).map(Some).map_err(|_| overflow())
 }
 
 /// The boot time is known to the second only, and so is what counts from it.
 fn linux_created_at(
     list: &LinuxProcesses<'_>,
     process: &LinuxProcess<'_>,
+    notes: &mut Notes,
 ) -> Result<Option<CreationTime>, RowError> {
     let after_boot_us = scaled(
-        process.start_time_ticks.map(i128::from),
+        size(process.start_time_ticks, notes).map(i128::from),
         i128::from(SECOND_US),
         list.clock_ticks_per_second,
+        notes,
     )?;
-    let (Some(boot), Some(after_boot_us)) = (
-        list.boot_time_seconds.filter(|boot| *boot >= 0),
-        after_boot_us,
-    ) else {
+    let (Some(boot), Some(after_boot_us)) = (size(list.boot_time_seconds, notes), after_boot_us)
+    else {
         return Ok(None);
     };
     let at = i128::from(boot) * i128::from(SECOND_US) + i128::from(after_boot_us);
@@ -153,16 +199,20 @@ fn linux_created_at(
     }))
 }
 
-fn macos<'a>(process: &MacosProcess<'a>, rules: &'a ApplicationRules) -> Row<'a> {
+fn macos<'a>(
+    process: &MacosProcess<'a>,
+    rules: &'a ApplicationRules,
+    notes: &mut Notes,
+) -> Result<Process<'a>, RowError> {
     let name = executable_name(
         process.executable_path.as_ref(),
         &process.arguments,
         &process.name,
         "/",
     )?;
-    let row = Process {
+    let mut row = Process {
         pid: pid(process.pid)?,
-        parent_pid: parent(process.parent_pid),
+        parent_pid: small(process.parent_pid, notes),
         created_at: process.start_time_us.filter(|at| *at > 0).map(exact),
         executable_name: named(name)?,
         executable_path: process
@@ -172,16 +222,27 @@ fn macos<'a>(process: &MacosProcess<'a>, rules: &'a ApplicationRules) -> Row<'a>
         command_line: joined(&process.arguments),
         owner: process.owner.clone().filter(|owner| !owner.is_empty()),
         state: macos_state(first_letter(process.state.as_ref())),
-        cpu_time_us: scaled(sum(process.user_time_us, process.system_time_us), 1, 1)?,
-        memory_usage_bytes: process.resident_bytes.filter(|bytes| *bytes >= 0),
-        memory_virtual_bytes: process.virtual_bytes.filter(|bytes| *bytes >= 0),
-        thread_count: threads(process.thread_count),
+        cpu_time_us: scaled(
+            sum(process.user_time_us, process.system_time_us, notes),
+            1,
+            1,
+            notes,
+        )?,
+        memory_usage_bytes: size(process.resident_bytes, notes),
+        memory_virtual_bytes: size(process.virtual_bytes, notes),
+        thread_count: small(process.thread_count, notes),
         application: Cow::Borrowed(""),
+        script: None,
     };
-    Ok(rules.apply(row, false))
+    rules.apply_arguments(&mut row, false, &process.arguments);
+    Ok(row)
 }
 
-fn windows<'a>(process: &WindowsProcess<'a>, rules: &'a ApplicationRules) -> Row<'a> {
+fn windows<'a>(
+    process: &WindowsProcess<'a>,
+    rules: &'a ApplicationRules,
+    notes: &mut Notes,
+) -> Result<Process<'a>, RowError> {
     let pid = pid(process.pid)?;
     let name = if process.image_name.is_empty() {
         executable_name(
@@ -193,10 +254,11 @@ fn windows<'a>(process: &WindowsProcess<'a>, rules: &'a ApplicationRules) -> Row
     } else {
         process.image_name.clone()
     };
-    let cpu_time = sum(process.user_time_100ns, process.kernel_time_100ns).filter(|_| pid != 0);
-    let row = Process {
+    let cpu_time =
+        sum(process.user_time_100ns, process.kernel_time_100ns, notes).filter(|_| pid != 0);
+    let mut row = Process {
         pid,
-        parent_pid: parent(process.parent_pid),
+        parent_pid: small(process.parent_pid, notes),
         created_at: filetime(process.creation_time_100ns)?.map(exact),
         executable_name: named(name)?,
         executable_path: process
@@ -206,13 +268,15 @@ fn windows<'a>(process: &WindowsProcess<'a>, rules: &'a ApplicationRules) -> Row
         command_line: process.command_line.clone().filter(|line| !line.is_empty()),
         owner: process.owner.clone().filter(|owner| !owner.is_empty()),
         state: None,
-        cpu_time_us: scaled(cpu_time, 1, 10)?,
-        memory_usage_bytes: process.working_set_bytes.filter(|bytes| *bytes >= 0),
-        memory_virtual_bytes: process.virtual_bytes.filter(|bytes| *bytes >= 0),
-        thread_count: threads(process.thread_count),
+        cpu_time_us: scaled(cpu_time, 1, 10, notes)?,
+        memory_usage_bytes: size(process.working_set_bytes, notes),
+        memory_virtual_bytes: size(process.virtual_bytes, notes),
+        thread_count: small(process.thread_count, notes),
         application: Cow::Borrowed(""),
+        script: None,
     };
-    Ok(rules.apply(row, false))
+    rules.apply_windows(&mut row);
+    Ok(row)
 }
 
 /// Microseconds since 1970; `None` for 0, which processes of the kernel have.
@@ -231,15 +295,21 @@ fn pid(pid: i64) -> Result<i32, RowError> {
         .ok_or_else(|| RowError::new(LineReason::BadPid, "the process id is out of range"))
 }
 
-fn parent(pid: Option<i64>) -> Option<i32> {
-    pid.and_then(|pid| i32::try_from(pid).ok())
-        .filter(|pid| *pid >= 0)
+/// A process id or count; `None` where no machine can have it.
+fn small(number: Option<i64>, notes: &mut Notes) -> Option<i32> {
+    let number = size(number, notes)?;
+    let small = i32::try_from(number).map_err(|_| NullReason::OutOfRange);
+    notes.value(small.map(Some))
 }
 
-fn threads(count: Option<i64>) -> Option<i32> {
-    count
-        .and_then(|count| i32::try_from(count).ok())
-        .filter(|count| *count >= 0)
+/// A number that is not negative; `None` for one that is, which its producer can't have read.
+fn size(number: Option<i64>, notes: &mut Notes) -> Option<i64> {
+    let number = number?;
+    if number < 0 {
+        notes.add(NullReason::OutOfRange);
+        return None;
+    }
+    Some(number)
 }
 
 fn exact(at_us: i64) -> CreationTime {
@@ -250,16 +320,25 @@ fn exact(at_us: i64) -> CreationTime {
 }
 
 /// The sum of two times that are both known and not negative.
-fn sum(user: Option<i64>, system: Option<i64>) -> Option<i128> {
-    let (user, system) = (user?, system?);
-    (user >= 0 && system >= 0).then(|| i128::from(user) + i128::from(system))
+fn sum(user: Option<i64>, system: Option<i64>, notes: &mut Notes) -> Option<i128> {
+    let (user, system) = (size(user, notes)?, size(system, notes)?);
+    Some(i128::from(user) + i128::from(system))
 }
 
-/// `value × multiplier / divisor`, rounded down; `None` for a negative value or a divisor that is not positive.
-fn scaled(value: Option<i128>, multiplier: i128, divisor: i64) -> Result<Option<i64>, RowError> {
-    let Some(value) = value.filter(|value| *value >= 0 && divisor > 0) else {
+/// `value × multiplier / divisor`, rounded down; `None` for a divisor that is not positive.
+fn scaled(
+    value: Option<i128>,
+    multiplier: i128,
+    divisor: i64,
+    notes: &mut Notes,
+) -> Result<Option<i64>, RowError> {
+    let Some(value) = value else {
         return Ok(None);
     };
+    if divisor <= 0 {
+        notes.add(NullReason::OutOfRange);
+        return Ok(None);
+    }
     let scaled = value.checked_mul(multiplier).ok_or_else(overflow)? / i128::from(divisor);
     i64::try_from(scaled).map(Some).map_err(|_| overflow())
 }
@@ -336,7 +415,7 @@ fn named(name: Cow<'_, str>) -> Result<Cow<'_, str>, RowError> {
 fn piece<'a>(whole: &Cow<'a, str>, part: &str) -> Cow<'a, str> {
     match whole {
         Cow::Borrowed(text) => {
-            let start = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+            let start = offset(text, part);
             let end = start.wrapping_add(part.len());
             text.get(start..end)
                 .map_or_else(|| Cow::Owned(part.to_owned()), Cow::Borrowed)

@@ -4,7 +4,7 @@ use rollcall_domain::snapshot::{LinuxProcess, LinuxProcesses, MacosProcess, Wind
 use rollcall_domain::{
     CreationTime, LineReason, Os, Payload, Precision, Process, ProcessState, Timestamp,
 };
-use rollcall_normalize::{ApplicationRules, Context, parse_structured, parse_text};
+use rollcall_normalize::{ApplicationRules, Context, NullReason, parse_structured, parse_text};
 use std::borrow::Cow;
 
 const CONTEXT: Context = Context {
@@ -76,6 +76,7 @@ fn linux_expect(pid: i32) -> Process<'static> {
         memory_virtual_bytes: Some(1_000_000),
         thread_count: Some(12),
         application: "chrome".into(),
+        script: None,
     }
 }
 
@@ -260,6 +261,7 @@ fn macos_records() {
         memory_virtual_bytes: Some(6),
         thread_count: Some(7),
         application: "edge".into(),
+        script: None,
     };
     let overflow = MacosProcess {
         pid: 502,
@@ -305,6 +307,7 @@ fn windows_records() {
         memory_virtual_bytes: Some(2),
         thread_count: Some(3),
         application: "chrome".into(),
+        script: None,
     };
     let idle = WindowsProcess {
         pid: 0,
@@ -368,4 +371,39 @@ fn text_and_records_agree() {
         ..linux_expect(7)
     };
     assert_eq!(listing.processes, [expect]);
+}
+
+/// Found by the fuzz target `structured`: a start in the year 12789.
+#[test]
+fn a_start_in_the_future_is_null_with_its_reason() {
+    let rules = ApplicationRules::builtin();
+    let observed_us = CONTEXT.observed_at.as_micros();
+    let read = |start_time_us| {
+        let listing = parse_structured(
+            &Payload::Macos(vec![MacosProcess {
+                pid: 7,
+                parent_pid: None,
+                name: "zsh".into(),
+                executable_path: None,
+                arguments: Vec::new(),
+                owner: None,
+                state: None,
+                user_time_us: None,
+                system_time_us: None,
+                start_time_us: Some(start_time_us),
+                resident_bytes: None,
+                virtual_bytes: None,
+                thread_count: None,
+            }]),
+            &CONTEXT,
+            &rules,
+        );
+        let reasons: Vec<_> = listing.nulls.iter().map(|null| null.reason).collect();
+        (listing.processes[0].created_at, reasons)
+    };
+    let day_us = 86_400_000_000;
+    let last = observed_us + day_us;
+    assert_eq!(read(last), (created(last, Precision::Exact), vec![]));
+    assert_eq!(read(last + 1), (None, vec![NullReason::StartInFuture]));
+    assert_eq!(read(i64::MAX), (None, vec![NullReason::StartInFuture]));
 }

@@ -1,5 +1,6 @@
 //! The fleet: its machines, its directory, and the order in which the machines are asked.
 
+use crate::form::{Dialect, Form};
 use crate::machine::Machine;
 use crate::people::{self, Person};
 use crate::profile::{MachineProfile, Setting};
@@ -143,6 +144,17 @@ impl Fleet {
     /// clocks that jump make every creation time another one.
     pub fn set_clock_ahead(&mut self, machine_index: usize, micros: i64) {
         self.machines[machine_index].profile.clock_ahead_us = micros;
+    }
+
+    /// Sets the form in which a machine lists its processes from now on, and its dialect.
+    ///
+    /// # Panics
+    /// When the form belongs to another operating system.
+    pub fn set_form(&mut self, machine_index: usize, form: Form, dialect: Dialect) {
+        let profile = &mut self.machines[machine_index].profile;
+        assert_eq!(form.os(), profile.os, "{form:?}");
+        profile.form = form;
+        profile.dialect = dialect;
     }
 
     /// What a machine says when it is asked at the true time `at`. It goes on from where it was to `at`.

@@ -13,8 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const FUTURE_TOLERANCE_US: i64 = 5 * MINUTE_US;
 /// How old a snapshot may be when it arrives.
 const ACCEPTANCE_US: i64 = 30 * DAY_US;
-/// A listing rounds CPU time down by less than this.
+/// A listing in seconds rounds CPU time down by less than this.
 const QUANTUM_US: i64 = SECOND_US;
+/// Other lists round it by less than this.
+const FINE_QUANTUM_US: i64 = 20_000;
 /// Stands for a user or faculty that nobody knows.
 const UNKNOWN: &str = "(unknown)";
 
@@ -403,8 +405,18 @@ impl Ledger {
         };
         let mut deltas: Vec<Option<i64>> = truth.rows.iter().map(delta).collect();
         if let Some(baseline) = baseline {
+            if truth.rows.iter().any(|row| began_anew(row, baseline)) {
+                deltas.fill(None);
+            }
             let elapsed_us = event_at.as_micros() - baseline.event_at.as_micros();
-            drop_impossible(&mut deltas, elapsed_us * i64::from(truth.cpu_count));
+            let now = truth.rows.iter().filter_map(|row| row.cpu_time_us);
+            let before = baseline.processes.values().map(|(_, _, time)| *time);
+            let quantum_us = quantum_us(now).max(quantum_us(before));
+            drop_impossible(
+                &mut deltas,
+                elapsed_us * i64::from(truth.cpu_count),
+                quantum_us,
+            );
         }
         let remembered = |row: &TruthRow| {
             Some((
@@ -424,15 +436,40 @@ impl Ledger {
     }
 }
 
+/// Whether this is the first process of a system that was started after the machine's snapshot before.
+fn began_anew(row: &TruthRow, baseline: &Baseline) -> bool {
+    let Some((name, identity, before)) = baseline.processes.get(&row.pid) else {
+        return false;
+    };
+    let is_first = match row.pid {
+        1 => true,
+        4 => name == "System" && row.executable_name == "System",
+        _ => false,
+    };
+    is_first
+        && row
+            .cpu_time_us
+            .is_some_and(|time| row.identity != *identity || time < *before)
+}
+
+/// How CPU times of one list are rounded: times in whole seconds are taken to be printed so.
+fn quantum_us(mut times: impl Iterator<Item = i64>) -> i64 {
+    if times.all(|time| time % SECOND_US == 0) {
+        QUANTUM_US
+    } else {
+        FINE_QUANTUM_US
+    }
+}
+
 /// No process, nor all together, can have taken more CPU time than there was.
-fn drop_impossible(deltas: &mut [Option<i64>], available_us: i64) {
+fn drop_impossible(deltas: &mut [Option<i64>], available_us: i64, quantum_us: i64) {
     for delta in deltas.iter_mut() {
-        if delta.is_some_and(|delta| delta > available_us + QUANTUM_US) {
+        if delta.is_some_and(|delta| delta > available_us + quantum_us) {
             *delta = None;
         }
     }
     let known: Vec<i64> = deltas.iter().flatten().copied().collect();
-    if known.iter().sum::<i64>() > available_us + QUANTUM_US * known.len() as i64 {
+    if known.iter().sum::<i64>() > available_us + quantum_us * known.len() as i64 {
         deltas.fill(None);
     }
 }

@@ -11,10 +11,12 @@
 
 mod catalogue;
 mod fleet;
+mod form;
 mod ledger;
 mod machine;
 mod mischief;
 mod people;
+mod precision;
 mod profile;
 mod random;
 mod render;
@@ -22,8 +24,10 @@ mod shipment;
 mod truth;
 
 pub use fleet::{Fleet, FleetConfig, FleetStream, Scheduled};
+pub use form::{Dialect, Form, Language};
 pub use ledger::{ExpectedDetail, ExpectedRollup, Ledger, Outcome, RollupId};
 pub use mischief::{Mischief, MischiefConfig};
-pub use profile::{Form, MachineProfile};
+pub use precision::{CpuTime, Holds, Name, Owner, Start, State};
+pub use profile::MachineProfile;
 pub use shipment::{Damage, Expectation, Kind, Record, Shipment, ShipmentKey};
 pub use truth::{RejectedLine, SimulatedSnapshot, Truth, TruthRow};

@@ -2,95 +2,12 @@
 //!
 //! Invariant: a profile never changes while the fleet runs.
 
+use crate::form::{Dialect, Form, Language};
 use crate::people::Person;
 use crate::random::Random;
 use rollcall_domain::Os;
 use rollcall_domain::time::{DAY_US, HOUR_US, MINUTE_US};
 use std::collections::BTreeMap;
-
-/// A form in which a machine lists its processes.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Form {
-    /// Linux, `ps auxww`.
-    LinuxPsAux,
-    /// Linux, `ps -ef`.
-    LinuxPsEf,
-    /// Linux, records of `/proc`.
-    LinuxStructured,
-    /// macOS, `ps auxww`.
-    MacosPsAux,
-    /// macOS, records of `proc_pidinfo`.
-    MacosStructured,
-    /// Windows, `tasklist`.
-    Tasklist,
-    /// Windows, `tasklist /v`.
-    TasklistVerbose,
-    /// Windows, `tasklist /fo csv`.
-    TasklistCsv,
-    /// Windows, `tasklist /fo csv /v`.
-    TasklistVerboseCsv,
-    /// Windows, records of its process functions.
-    WindowsStructured,
-}
-
-impl Form {
-    /// Every form.
-    pub const ALL: [Form; 10] = [
-        Form::LinuxPsAux,
-        Form::LinuxPsEf,
-        Form::LinuxStructured,
-        Form::MacosPsAux,
-        Form::MacosStructured,
-        Form::Tasklist,
-        Form::TasklistVerbose,
-        Form::TasklistCsv,
-        Form::TasklistVerboseCsv,
-        Form::WindowsStructured,
-    ];
-
-    /// Its word in files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Form::LinuxPsAux => "linux_ps_aux",
-            Form::LinuxPsEf => "linux_ps_ef",
-            Form::LinuxStructured => "linux_structured",
-            Form::MacosPsAux => "macos_ps_aux",
-            Form::MacosStructured => "macos_structured",
-            Form::Tasklist => "tasklist",
-            Form::TasklistVerbose => "tasklist_verbose",
-            Form::TasklistCsv => "tasklist_csv",
-            Form::TasklistVerboseCsv => "tasklist_verbose_csv",
-            Form::WindowsStructured => "windows_structured",
-        }
-    }
-
-    /// The inverse of [`Form::as_str`].
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Form> {
-        Form::ALL.into_iter().find(|form| form.as_str() == text)
-    }
-
-    /// The command that prints it; structured records come from none.
-    #[must_use]
-    pub const fn command(self) -> Option<&'static str> {
-        match self {
-            Form::LinuxPsAux | Form::MacosPsAux => Some("ps auxww"),
-            Form::LinuxPsEf => Some("ps -ef"),
-            Form::Tasklist => Some("tasklist"),
-            Form::TasklistVerbose => Some("tasklist /v"),
-            Form::TasklistCsv => Some("tasklist /fo csv"),
-            Form::TasklistVerboseCsv => Some("tasklist /fo csv /v"),
-            Form::LinuxStructured | Form::MacosStructured | Form::WindowsStructured => None,
-        }
-    }
-
-    /// Whether it prints start times in the machine's local time.
-    #[must_use]
-    pub const fn prints_local_times(self) -> bool {
-        matches!(self, Form::LinuxPsAux | Form::LinuxPsEf | Form::MacosPsAux)
-    }
-}
 
 /// An account on a machine.
 #[derive(Clone, Debug)]
@@ -135,10 +52,8 @@ pub struct MachineProfile {
     pub(crate) accounts: Vec<Account>,
     /// Digits of its largest process id.
     pub(crate) pid_digits: usize,
-    /// Whether its language writes a comma for the decimal point.
-    pub(crate) decimal_comma: bool,
-    /// Whether its language groups digits as India does: `1,23,456`.
-    pub(crate) indian_grouping: bool,
+    /// How its language and versions colour what it prints.
+    pub(crate) dialect: Dialect,
     /// How long before the fleet's start it booted.
     pub(crate) up_us: i64,
     /// How many processes it runs, about.
@@ -181,8 +96,7 @@ impl MachineProfile {
                 .map(str::to_owned),
             attributes: attributes(index, random),
             pid_digits: if random.chance(150_000) { 5 } else { 7 },
-            decimal_comma: os == Os::Macos && random.share(setting.decimal_comma_share),
-            indian_grouping: utc_offset_seconds == 19_800,
+            dialect: dialect(index, os, utc_offset_seconds, setting, random),
             up_us: up_us(random),
             processes: random
                 .between(
@@ -266,20 +180,63 @@ fn accounts(os: Os, machine: &str, members: &[&Person], random: &mut Random) -> 
     members.iter().enumerate().map(account).collect()
 }
 
+/// All forms but [`Form::LinuxColumnsSeconds`], of whose cut names it can't be said which applications' they are.
 fn form(os: Os, structured_share: f64, random: &mut Random) -> Form {
     let structured = random.share(structured_share);
     match (os, structured) {
         (Os::Linux, true) => Form::LinuxStructured,
         (Os::Macos, true) => Form::MacosStructured,
         (Os::Windows, true) => Form::WindowsStructured,
-        (Os::Linux, false) => *random.weighted(&[(Form::LinuxPsAux, 70), (Form::LinuxPsEf, 30)]),
-        (Os::Macos, false) => Form::MacosPsAux,
-        (Os::Windows, false) => *random.weighted(&[
-            (Form::TasklistVerbose, 35),
-            (Form::TasklistVerboseCsv, 35),
-            (Form::Tasklist, 15),
-            (Form::TasklistCsv, 15),
+        (Os::Linux, false) => *random.weighted(&[
+            (Form::LinuxPsAux, 60),
+            (Form::LinuxPsEf, 26),
+            (Form::LinuxColumns, 5),
+            (Form::LinuxColumnsStart, 3),
+            (Form::Busybox, 3),
+            (Form::BusyboxSmall, 3),
         ]),
+        (Os::Macos, false) => *random.weighted(&[
+            (Form::MacosPsAux, 86),
+            (Form::MacosPsEf, 7),
+            (Form::MacosColumns, 7),
+        ]),
+        (Os::Windows, false) => *random.weighted(&[
+            (Form::TasklistVerbose, 30),
+            (Form::TasklistVerboseCsv, 30),
+            (Form::Tasklist, 12),
+            (Form::TasklistCsv, 12),
+            (Form::TasklistServices, 1),
+            (Form::TasklistServicesCsv, 1),
+            (Form::TasklistList, 1),
+            (Form::TasklistVerboseList, 3),
+            (Form::TasklistServicesList, 1),
+            (Form::GetProcessCsv, 2),
+            (Form::GetProcessCultureCsv, 2),
+            (Form::GetProcessJson, 2),
+            (Form::CimCsv, 2),
+            (Form::CimJson, 2),
+        ]),
+    }
+}
+
+/// Every ninth machine speaks another language, each in its turn.
+fn dialect(
+    index: u32,
+    os: Os,
+    utc_offset_seconds: i32,
+    setting: &Setting<'_>,
+    random: &mut Random,
+) -> Dialect {
+    let decimal_comma = os == Os::Macos && random.share(setting.decimal_comma_share);
+    Dialect {
+        language: match utc_offset_seconds {
+            19_800 => Language::EnglishIndia,
+            _ if index % 9 == 4 => Language::ALL[index as usize / 9 % Language::ALL.len()],
+            _ => Language::English,
+        },
+        decimal_comma,
+        hours_24: decimal_comma || index % 7 == 3,
+        powershell_7: index.is_multiple_of(2),
     }
 }
 

@@ -6,8 +6,10 @@ mod linux;
 mod macos;
 mod windows;
 
+use self::windows::powershell::{self, Command};
+use self::windows::tasklist::{self, Columns};
+use crate::form::Form;
 use crate::machine::{Machine, SimulatedProcess};
-use crate::profile::Form;
 use crate::truth::TruthRow;
 use jiff::civil;
 use rollcall_domain::snapshot::{CommandOutput, Payload};
@@ -73,15 +75,32 @@ impl View<'_> {
 /// The list of `view`'s machine in its own form, and what it says.
 pub(crate) fn render(view: &View<'_>) -> (Payload<'static>, Vec<TruthRow>) {
     match view.machine.profile.form {
-        Form::LinuxPsAux => linux::ps_aux(view),
-        Form::LinuxPsEf => linux::ps_ef(view),
+        Form::LinuxPsAux => linux::procps::ps_aux(view),
+        Form::LinuxPsEf => linux::procps::ps_ef(view),
+        Form::LinuxColumns => linux::columns::everything(view),
+        Form::LinuxColumnsSeconds => linux::columns::seconds(view),
+        Form::LinuxColumnsStart => linux::columns::start(view),
+        Form::Busybox => linux::busybox::ps(view),
+        Form::BusyboxSmall => linux::busybox::small_ps(view),
         Form::LinuxStructured => linux::structured(view),
         Form::MacosPsAux => macos::ps_aux(view),
+        Form::MacosPsEf => macos::columns::ps_ef(view),
+        Form::MacosColumns => macos::columns::everything(view),
         Form::MacosStructured => macos::structured(view),
-        Form::Tasklist => windows::table(view, false),
-        Form::TasklistVerbose => windows::table(view, true),
-        Form::TasklistCsv => windows::csv(view, false),
-        Form::TasklistVerboseCsv => windows::csv(view, true),
+        Form::Tasklist => tasklist::table(view, Columns::Plain),
+        Form::TasklistVerbose => tasklist::table(view, Columns::Verbose),
+        Form::TasklistServices => tasklist::table(view, Columns::Services),
+        Form::TasklistCsv => tasklist::csv(view, Columns::Plain),
+        Form::TasklistVerboseCsv => tasklist::csv(view, Columns::Verbose),
+        Form::TasklistServicesCsv => tasklist::csv(view, Columns::Services),
+        Form::TasklistList => tasklist::list(view, Columns::Plain),
+        Form::TasklistVerboseList => tasklist::list(view, Columns::Verbose),
+        Form::TasklistServicesList => tasklist::list(view, Columns::Services),
+        Form::GetProcessCsv => powershell::csv(view, Command::GetProcess, false),
+        Form::GetProcessCultureCsv => powershell::csv(view, Command::GetProcess, true),
+        Form::GetProcessJson => powershell::json(view, Command::GetProcess),
+        Form::CimCsv => powershell::csv(view, Command::GetCimInstance, false),
+        Form::CimJson => powershell::json(view, Command::GetCimInstance),
         Form::WindowsStructured => windows::structured(view),
     }
 }
@@ -95,6 +114,21 @@ fn text_payload(text: Vec<u8>, encoding: Option<&'static str>) -> Payload<'stati
 
 fn owned(texts: &[String]) -> Vec<Cow<'static, str>> {
     texts.iter().map(|text| Cow::Owned(text.clone())).collect()
+}
+
+/// `Sat Nov 21 13:30:15 2026`, as C's `ctime` prints a local time.
+fn ctime(at: civil::DateTime) -> String {
+    const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+    format!(
+        "{} {} {:2} {:02}:{:02}:{:02} {}",
+        DAYS[at.weekday().to_monday_zero_offset() as usize % 7],
+        month(at),
+        at.day(),
+        at.hour(),
+        at.minute(),
+        at.second(),
+        at.year()
+    )
 }
 
 const MONTHS: [&str; 12] = [
@@ -123,6 +157,7 @@ pub(crate) mod testing {
 
     use super::*;
     use crate::catalogue::{Kind, Program};
+    use crate::form::Dialect;
     use crate::machine::Activity;
     use crate::profile::{Account, MachineProfile};
     use crate::random::Random;
@@ -158,8 +193,7 @@ pub(crate) mod testing {
                 faculty: None,
             }],
             pid_digits: 7,
-            decimal_comma: false,
-            indian_grouping: false,
+            dialect: Dialect::PLAIN,
             up_us: 400 * 86_400 * SECOND_US,
             processes: 1,
         };

@@ -3,7 +3,7 @@
 //! A [`Truth`] is written by the same hand as the text, from the simulated processes, never read back from the text:
 //! so that what a parser makes of the text can be compared with it.
 
-use crate::profile::Form;
+use crate::form::Form;
 use rollcall_domain::{Os, ProcessState, Snapshot, SnapshotId, Timestamp};
 
 /// A snapshot ready to be sent, and what it says.

@@ -21,4 +21,4 @@ pub use normalize::{NormalizeConfig, NormalizeStage};
 pub use picture::topology;
 pub use rollup::{RollupConfig, RollupStage};
 pub use schemas::{Reader, StageReaders};
-pub use stage::{SchemaLookup, Stage, StageError};
+pub use stage::{Counted, SchemaLookup, Stage, StageError};

@@ -2,8 +2,10 @@
 
 use crate::schemas::StageReaders;
 use rollcall_codec::{Message, SchemaRef};
+use rollcall_domain::RejectionReason;
 use rollcall_domain::pipeline::TaskState;
 use rollcall_engine::{Processor, TopicIndex};
+use rollcall_normalize::NullReason;
 use std::fmt::Display;
 
 /// What the registry says of a schema id.
@@ -57,8 +59,23 @@ pub trait Stage: Processor<Error = StageError> {
     /// Bytes that the stage's state holds, as far as it counts them.
     fn state_bytes(&self) -> usize;
 
-    /// Cumulative counts by name since this process restored the task, for metrics.
-    fn counters(&self) -> Vec<(&'static str, u64)>;
+    /// Cumulative counts since this process restored the task, for metrics.
+    fn counters(&self) -> Vec<(Counted, u64)>;
+}
+
+/// What a stage counts beside the books.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Counted {
+    /// Late contributions that went out as CORRECTION.
+    Corrections,
+    /// Windows closed before their grace ended, for want of room.
+    EarlyClosings,
+    /// Contributions older than their grouping set or grain.
+    NotCounted,
+    /// Records rejected whole for this reason.
+    Rejected(RejectionReason),
+    /// Rows that show a value which is null all the same for this reason.
+    Null(NullReason),
 }
 
 /// Why a stage can't go on. Bad input is never one of these: it becomes a dead letter.

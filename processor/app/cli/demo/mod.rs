@@ -181,10 +181,12 @@ impl Show<'_> {
             let totals = runtime.block_on(self.totals(&mut session));
             self.screen
                 .progress(elapsed, self.crew.delivered(), totals.as_ref());
-            let stored = totals.is_some_and(|totals| totals.rollup_partitions > 0);
-            if !answered && stored && (time_is_up || elapsed >= ANSWERS_AFTER) {
-                answered = true;
-                if let Some(session) = &mut session {
+            let is_due = !answered && (time_is_up || elapsed >= ANSWERS_AFTER);
+            if is_due && let Some(session) = &mut session {
+                // An error is told by the totals, which are read next, on a connection of their own then.
+                let has_answers = runtime.block_on(super::query::has_answers(session));
+                if has_answers.unwrap_or(false) {
+                    answered = true;
                     let answers = runtime.block_on(super::query::four_answers(
                         session,
                         wall_clock(),

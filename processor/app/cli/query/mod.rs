@@ -12,7 +12,7 @@ use self::period::PeriodArgs;
 use super::AnswerFormat;
 use super::settings::Settings;
 use crate::clock::wall_clock;
-use crate::postgres::overview::examples;
+use crate::postgres::overview::{Named, examples, known_names};
 use crate::postgres::queries::{Period, TopApplicationsQuery, TopBy};
 use crate::postgres::{PostgresError, Session};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -189,6 +189,21 @@ pub(crate) fn query(arguments: &QueryArgs) -> anyhow::Result<()> {
         AnswerFormat::Json => format!("{}\n", answer.to_json()),
     };
     super::print(&text)
+}
+
+/// Whether [`four_answers`] has something to tell of each question: every kind of rollup is stored, and a machine.
+pub async fn has_answers(session: &mut Session) -> Result<bool, PostgresError> {
+    for what in [
+        Named::Machine,
+        Named::Faculty,
+        Named::Application,
+        Named::User,
+    ] {
+        if known_names(session, what, 1).await?.is_empty() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Each of the four questions about something that is stored of the last day, as people would ask it, with its answer.

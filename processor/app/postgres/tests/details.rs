@@ -46,6 +46,7 @@ fn rich_snapshot() -> SnapshotObservations<'static> {
         memory_virtual_bytes: Some(1 << 50),
         thread_count: Some(9),
         application: "chrome".into(),
+        script: Some("x\0.py".into()),
     };
     rich
 }
@@ -58,13 +59,13 @@ async fn a_flush_reads_back_through_the_view() {
     let flushed = flush(&mut sink, &mut claim, &[rich_snapshot()]).await;
     assert_eq!((flushed.snapshots, flushed.observations), (1, 1));
     assert_eq!(flushed.differences, []);
-    let columns = "machine_id, machine_name, os, event_at, application, executable_path, command_line, user_name, \
-        faculty, owner, pid, parent_pid, created_at, created_precision, state, cpu_time_us, cpu_delta_us, \
+    let columns = "machine_id, machine_name, os, event_at, application, executable_path, command_line, script, \
+        user_name, faculty, owner, pid, parent_pid, created_at, created_precision, state, cpu_time_us, cpu_delta_us, \
         memory_usage_bytes, memory_virtual_bytes, thread_count, observed_at, rules_digest, source_offset";
     let row = format!("SELECT row({columns}) FROM analytics.processes");
     assert_eq!(
         text(sink.session(), &row).await,
-        "(m-1,PC,linux,\"2026-03-10 12:00:00+00\",chrome,/opt/chrome,chrome\u{FFFD}--x,ada,law,,42,1,\
+        "(m-1,PC,linux,\"2026-03-10 12:00:00+00\",chrome,/opt/chrome,chrome\u{FFFD}--x,x\u{FFFD}.py,ada,law,,42,1,\
          \"2026-03-10 12:00:00+00\",minute,waiting,7,500000,1025,1125899906842624,9,\
          \"9999-12-31 23:59:59.999999+00\",ffffffffffffffff,0)"
     );
@@ -162,6 +163,28 @@ async fn two_connections_with_the_same_new_texts_agree() {
         text(&mut session, "SELECT moved FROM rollcall.machines").await,
         "0"
     );
+    database.drop_it().await;
+}
+
+/// Other rules may find another script in the same command line.
+#[tokio::test]
+async fn a_script_tells_command_lines_apart() {
+    let database = TestDatabase::create().await;
+    let mut sink = database.sink().await;
+    let mut claim = claimed(&mut sink, TOPIC, 0).await;
+    let scripts = [None, Some("a.py"), Some("b.py"), Some("a.py"), None];
+    let snapshots = (0..).zip(scripts).map(|(number, script)| {
+        let mut one = snapshot(0, number, "m", 1);
+        one.observations[0].process.script = script.map(Into::into);
+        one
+    });
+    for one in snapshots.collect::<Vec<_>>() {
+        flush(&mut sink, &mut claim, &[one]).await;
+    }
+    let stored = "SELECT row(count(*), count(DISTINCT script)) FROM rollcall.command_lines";
+    assert_eq!(text(sink.session(), stored).await, "(3,2)");
+    let shown = "SELECT string_agg(coalesce(script, '-'), ' ' ORDER BY snapshot_number) FROM analytics.processes";
+    assert_eq!(text(sink.session(), shown).await, "- a.py b.py a.py -");
     database.drop_it().await;
 }
 

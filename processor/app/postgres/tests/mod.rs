@@ -155,6 +155,7 @@ fn process(pid: i32, application: &'static str) -> Process<'static> {
         memory_virtual_bytes: None,
         thread_count: None,
         application: application.into(),
+        script: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn listed(os: Os, machine: i64, pid: i32) -> Process<'static> {
         memory_virtual_bytes: (!windows).then_some(i64::from(pid + 1) * 4_567 * 1_024),
         thread_count: None,
         application: application.into(),
+        script: None,
     }
 }
 

@@ -125,7 +125,7 @@ fn every_column_of_details_is_compared() {
         );
     }
     type ProcessChange = fn(&mut StoredProcess);
-    let changes: [(&str, ProcessChange); 13] = [
+    let changes: [(&str, ProcessChange); 14] = [
         ("parent_pid", |row| row.parent_pid = None),
         ("created_at", |row| row.created_at = Some(at(0))),
         ("created_precision", |row| {
@@ -144,6 +144,9 @@ fn every_column_of_details_is_compared() {
         ("command_line_key", |row| row.command = None),
         ("application", |row| {
             Arc::make_mut(row.command.as_mut().expect("one")).application = "other".to_owned();
+        }),
+        ("script", |row| {
+            Arc::make_mut(row.command.as_mut().expect("one")).script = Some("other".to_owned());
         }),
     ];
     for (column, change) in changes {

@@ -87,6 +87,7 @@ fn process(cpu_s: i64, delta_s: Option<i64>) -> StoredProcess {
             executable_name: "qqq".to_owned(),
             executable_path: None,
             command_line: None,
+            script: None,
         })),
         owner: Some(Arc::new(StoredOwner {
             owner: Some("ada".to_owned()),

@@ -137,6 +137,8 @@ pub struct ObservationRecord<'a> {
     thread_count: Option<i32>,
     #[serde(borrow)]
     application: Text<'a>,
+    #[serde(borrow)]
+    script: Option<Text<'a>>,
     user: u32,
 }
 
@@ -165,6 +167,7 @@ impl ToRecord for Observation<'_> {
             memory_virtual_bytes: process.memory_virtual_bytes,
             thread_count: process.thread_count,
             application: Text::of(&process.application),
+            script: Text::maybe(&process.script),
             user: self.user,
         }
     }
@@ -194,6 +197,7 @@ impl<'de: 'a, 'a> FromRecord<'de> for Observation<'a> {
             memory_virtual_bytes: record.memory_virtual_bytes,
             thread_count: record.thread_count,
             application: record.application.0,
+            script: maybe(record.script),
         };
         Ok(Observation {
             process,

@@ -249,7 +249,14 @@ fn created_at() -> impl Strategy<Value = Option<CreationTime>> {
 }
 
 fn process() -> impl Strategy<Value = Process<'static>> {
-    let texts = (name(), of(text()), of(text()), of(text()), name());
+    let texts = (
+        name(),
+        of(text()),
+        of(text()),
+        of(text()),
+        name(),
+        of(text()),
+    );
     let numbers = (0..=i32::MAX, of(any::<i32>()), of(any::<i32>()));
     (
         numbers,
@@ -260,7 +267,8 @@ fn process() -> impl Strategy<Value = Process<'static>> {
     )
         .prop_map(
             |((pid, parent_pid, thread_count), texts, created_at, state, sizes)| {
-                let (executable_name, executable_path, command_line, owner, application) = texts;
+                let (executable_name, executable_path, command_line, owner, application, script) =
+                    texts;
                 let [cpu_time_us, memory_usage_bytes, memory_virtual_bytes] = sizes;
                 Process {
                     pid,
@@ -276,6 +284,7 @@ fn process() -> impl Strategy<Value = Process<'static>> {
                     memory_virtual_bytes,
                     thread_count,
                     application,
+                    script,
                 }
             },
         )

@@ -1,7 +1,7 @@
 //! Examples whose results were worked out by hand.
 
 use super::*;
-use crate::profile::Form;
+use crate::form::Form;
 use rollcall_domain::Os;
 
 /// 2026-11-21T13:59:30Z.

@@ -1,8 +1,9 @@
 //! Lines that can't be read, put among good ones.
 
-use crate::profile::Form;
+use crate::form::Form;
 use crate::random::Random;
 use crate::truth::{RejectedLine, SimulatedSnapshot};
+use rollcall_domain::Os;
 use rollcall_domain::snapshot::Payload;
 use std::borrow::Cow;
 
@@ -76,18 +77,21 @@ pub(super) fn add_bad_lines(simulated: &mut SimulatedSnapshot, random: &mut Rand
 }
 
 /// Lines before the first row, bad lines to choose from, and the end of a line.
-fn grammar(form: Form) -> (usize, &'static [&'static str], &'static str) {
-    match form {
+///
+/// Forms whose processes take several lines, or are no lines at all, have none.
+fn grammar(form: Form) -> Option<(usize, &'static [&'static str], &'static str)> {
+    Some(match form {
+        Form::LinuxPsAux | Form::MacosPsAux => (1, &PS_AUX, "\n"),
         Form::LinuxPsEf => (1, &PS_EF, "\n"),
         Form::Tasklist | Form::TasklistVerbose => (3, &TABLE, "\r\n"),
         Form::TasklistCsv => (1, &CSV, "\r\n"),
         Form::TasklistVerboseCsv => (1, &VERBOSE_CSV, "\r\n"),
-        _ => (1, &PS_AUX, "\n"),
-    }
+        _ => return None,
+    })
 }
 
 fn spoiled(text: &[u8], form: Form, random: &mut Random) -> Option<(Vec<u8>, Vec<RejectedLine>)> {
-    let (headers, bad_lines, end) = grammar(form);
+    let (headers, bad_lines, end) = grammar(form)?;
     let body = text.strip_suffix(end.as_bytes())?;
     let mut lines: Vec<Vec<u8>> = split(body, end);
     let mut places: Vec<usize> = (0..random.between(1, BAD_LINES))
@@ -130,11 +134,7 @@ const IMAGE_NAME_BYTES: usize = 500;
 
 /// A listing of this form and about this many bytes, all of it good, in lines of `line_bytes` where lines may be so long.
 pub(super) fn oversized(form: Form, bytes: usize, line_bytes: usize) -> Vec<u8> {
-    let windows = form
-        .command()
-        .is_none_or(|command| command.starts_with("tasklist"))
-        && !matches!(form, Form::LinuxStructured | Form::MacosStructured);
-    let macos = matches!(form, Form::MacosPsAux | Form::MacosStructured);
+    let (windows, macos) = (form.os() == Os::Windows, form.os() == Os::Macos);
     let line_bytes = if windows {
         IMAGE_NAME_BYTES.min(line_bytes)
     } else {

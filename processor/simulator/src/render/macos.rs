@@ -1,7 +1,9 @@
-//! macOS: `ps auxww`, sorted by CPU, and records of `proc_pidinfo`.
+//! macOS: `ps`, by default sorted by CPU, and records of `proc_pidinfo`.
 //!
 //! Widths and forms are those of Apple's `adv_cmds` (`ps/keyword.c`, `ps/print.c`): USER is as wide as its longest name,
 //! a number that is too wide pushes the rest of its line.
+
+pub(super) mod columns;
 
 use super::{View, month, owned, text_payload, unix_state};
 use crate::catalogue::Kind;
@@ -24,11 +26,7 @@ pub(super) fn ps_aux(view: &View<'_>) -> (Payload<'static>, Vec<TruthRow>) {
     processes.sort_by_key(|process| std::cmp::Reverse(process.recent_permille));
     let owners = processes.iter().map(|process| machine.owner(process).len());
     let width = owners.max().unwrap_or(0).max("USER".len());
-    let point = if machine.profile.decimal_comma {
-        ','
-    } else {
-        '.'
-    };
+    let point = point(view);
     let mut text = String::with_capacity(160 * (processes.len() + 1));
     let _ = writeln!(
         text,
@@ -105,19 +103,31 @@ pub(super) fn structured(view: &View<'_>) -> (Payload<'static>, Vec<TruthRow>) {
             virtual_bytes: Some(process.virtual_kib * 1024),
             thread_count: Some(i64::from(process.threads)),
         });
-        rows.push(TruthRow {
-            parent_pid: Some(process.parent_pid),
-            owner: Some(owner.to_owned()),
-            state: stat.chars().next().map(unix_state),
-            cpu_time_us: Some(process.cpu_us),
-            memory_usage_bytes: Some(process.resident_kib * 1024),
-            memory_virtual_bytes: Some(process.virtual_kib * 1024),
-            thread_count: Some(process.threads),
-            command_line: command(process),
-            ..view.row(process, self::name(process))
-        });
+        rows.push(whole(view, process));
     }
     (Payload::Macos(list), rows)
+}
+
+/// A process as its machine knows it: what each form shows a part of.
+fn whole(view: &View<'_>, process: &SimulatedProcess) -> TruthRow {
+    TruthRow {
+        parent_pid: Some(process.parent_pid),
+        owner: Some(view.machine.owner(process).to_owned()),
+        state: stat(process).chars().next().map(unix_state),
+        cpu_time_us: Some(process.cpu_us),
+        memory_usage_bytes: Some(process.resident_kib * 1024),
+        memory_virtual_bytes: Some(process.virtual_kib * 1024),
+        thread_count: Some(process.threads),
+        command_line: command(process),
+        ..view.row(process, name(process))
+    }
+}
+
+fn point(view: &View<'_>) -> char {
+    match view.machine.profile.dialect.decimal_comma {
+        true => ',',
+        false => '.',
+    }
 }
 
 fn name(process: &SimulatedProcess) -> &'static str {
@@ -157,17 +167,22 @@ fn terminal(process: &SimulatedProcess) -> Cow<'static, str> {
     }
 }
 
-/// ` 9:05AM` within a day, `Tue02PM` within a week, else `20Nov26`.
+/// ` 9:05AM` within a day, `Tue02PM` within a week, else `20Nov26`; where hours go to 24, ` 9:05` and `Tue14`.
 fn started(view: &View<'_>, process: &SimulatedProcess) -> String {
     let at = view.started_at(process);
     let local = view.local(at);
     let half = if local.hour() < 12 { "AM" } else { "PM" };
     let hour = (local.hour() + 11) % 12 + 1;
+    let hours_24 = view.machine.profile.dialect.hours_24;
     match view.observed_at.micros_since(at) / SECOND_US {
-        age if age < DAY_US / SECOND_US => format!("{hour:2}:{:02}{half}", local.minute()),
-        age if age < 7 * DAY_US / SECOND_US => {
-            format!("{}{hour:02}{half}", weekday(local.weekday()))
-        }
+        age if age < DAY_US / SECOND_US => match hours_24 {
+            true => format!("{:2}:{:02}", local.hour(), local.minute()),
+            false => format!("{hour:2}:{:02}{half}", local.minute()),
+        },
+        age if age < 7 * DAY_US / SECOND_US => match hours_24 {
+            true => format!("{}{:02}", weekday(local.weekday()), local.hour()),
+            false => format!("{}{hour:02}{half}", weekday(local.weekday())),
+        },
         _ => format!("{:2}{}{:02}", local.day(), month(local), local.year() % 100),
     }
 }
@@ -189,7 +204,7 @@ mod tests {
     use super::super::testing::{machine, process, text};
     use super::*;
     use crate::catalogue;
-    use crate::profile::Form;
+    use crate::form::Form;
     use rollcall_domain::{Os, ProcessState};
 
     fn program(name: &str) -> &'static catalogue::Program {
@@ -257,9 +272,28 @@ ada.lovelace  64400   0.0  0.0    80000   8000 s003  Z    12:30PM   0:00.00 (git
     }
 
     #[test]
+    fn other_columns_as_macos_prints_them() {
+        let mut machine = sample();
+        machine.profile.form = Form::MacosPsEf;
+        machine.profile.dialect.hours_24 = true;
+        machine.processes.truncate(2);
+        let expect = "  UID   PID  PPID   C STIME   TTY           TIME CMD
+    0     1     1   0  9Nov26 ??        99:12.34 /sbin/launchd
+  164   410     1   0 Tue14   ??        77:07.41 /System/Library/PrivateFrameworks/SkyLight.framework/Resources/WindowServer -daemon
+";
+        assert_eq!(text(&machine).0, expect);
+        machine.profile.form = Form::MacosColumns;
+        let expect = "  PID  PPID USER          STARTED                           TIME    RSS      VSZ STAT COMMAND
+    1     1 root          Mon Nov  9 08:30:15 2026      99:12.34  18000   180000 Ss   /sbin/launchd
+  410     1 _windowserver Tue Nov 17 14:30:15 2026      77:07.41 190000  1900000 Ss   /System/Library/PrivateFrameworks/SkyLight.framework/Resources/WindowServer -daemon
+";
+        assert_eq!(text(&machine).0, expect);
+    }
+
+    #[test]
     fn some_languages_have_a_decimal_comma() {
         let mut machine = sample();
-        machine.profile.decimal_comma = true;
+        machine.profile.dialect.decimal_comma = true;
         let (text, _) = text(&machine);
         assert!(text.contains("   9,8  2,2 "), "{text}");
         assert!(text.contains(" 77:07,41 "), "{text}");

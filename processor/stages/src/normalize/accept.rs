@@ -1,6 +1,6 @@
 //! From a decoded snapshot to observations, or to the reason why not. Pure functions of their arguments.
 
-use super::{NAME_BYTES_MAX, NormalizeConfig};
+use super::{MACHINE_ID_BYTES_MAX, NAME_BYTES_MAX, NormalizeConfig};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 use rollcall_domain::identity::{Directory, Owner, resolve};
@@ -11,7 +11,8 @@ use rollcall_domain::snapshot::{Payload, Snapshot};
 use rollcall_domain::time::Timestamp;
 use rollcall_domain::{RejectionReason, ResolvedUser};
 use rollcall_normalize::{
-    ApplicationRules, Context, LineError, Listing, cpu, decode_text, parse_structured, parse_text,
+    ApplicationRules, Context, LineError, Listing, NullCount, cpu, decode_text, parse_structured,
+    parse_text,
 };
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -41,14 +42,14 @@ fn beginning(text: &str) -> &str {
 }
 
 /// Refuses a name that would not fit into the keys and messages made from it.
-fn check_name(what: &'static str, name: &str) -> Result<(), Rejected> {
-    if name.len() <= NAME_BYTES_MAX {
+fn check_name(what: &'static str, name: &str, bytes_max: usize) -> Result<(), Rejected> {
+    if name.len() <= bytes_max {
         return Ok(());
     }
     Err(Rejected::new(
         RejectionReason::InvalidField,
         format!(
-            "{what} {:?}… has {} bytes; at most {NAME_BYTES_MAX} are accepted",
+            "{what} {:?}… has {} bytes; at most {bytes_max} are accepted",
             beginning(name),
             name.len()
         ),
@@ -57,19 +58,16 @@ fn check_name(what: &'static str, name: &str) -> Result<(), Rejected> {
 
 /// Refuses a machine id that is too long, before it is copied anywhere.
 pub(crate) fn check_machine(snapshot: &Snapshot<'_>) -> Result<(), Rejected> {
-    check_name("the machine id", &snapshot.machine.id)
+    check_name("the machine id", &snapshot.machine.id, MACHINE_ID_BYTES_MAX)
 }
 
-/// Refuses users, faculties and applications that are too long: they become rollup keys.
+/// Refuses users and faculties that are too long: they become rollup keys. They are the record's or the directory's own: a
+/// process' owner or application that is too long has cost its line.
 pub(crate) fn check_names(observations: &SnapshotObservations<'_>) -> Result<(), Rejected> {
-    for user in &observations.users {
-        check_name("the user", &user.user)?;
-        check_name("the faculty", &user.faculty)?;
-    }
-    observations
-        .observations
-        .iter()
-        .try_for_each(|observation| check_name("the application", &observation.process.application))
+    observations.users.iter().try_for_each(|user| {
+        check_name("the user", &user.user, NAME_BYTES_MAX)?;
+        check_name("the faculty", &user.faculty, NAME_BYTES_MAX)
+    })
 }
 
 /// The key must be the machine id: dedupe and CPU deltas are per partition.
@@ -154,6 +152,7 @@ pub(crate) fn parse<'a>(
 pub(crate) struct Accepted<'a> {
     pub(crate) observations: SnapshotObservations<'a>,
     pub(crate) rejected_lines: Vec<LineError<'a>>,
+    pub(crate) nulls: Vec<NullCount>,
     pub(crate) next_cpu: Option<MachineCpu>,
 }
 
@@ -227,6 +226,7 @@ pub(crate) fn assemble<'a>(material: Material<'a, '_>, directory: &dyn Directory
             observations,
         },
         rejected_lines: listing.rejected,
+        nulls: listing.nulls,
         next_cpu: deltas.next,
     }
 }
@@ -345,6 +345,7 @@ mod tests {
             memory_virtual_bytes: None,
             thread_count: None,
             application: "sh".into(),
+            script: None,
         }
     }
 

@@ -12,7 +12,7 @@ mod partials;
 
 use crate::layout::{self, Partitions};
 use crate::schemas::StageReaders;
-use crate::stage::{Stage, StageError};
+use crate::stage::{Counted, Stage, StageError};
 use crate::task_state;
 use accept::{Accepted, Material, Rejected};
 use memory::Memory;
@@ -28,7 +28,8 @@ use rollcall_engine::Processor;
 use rollcall_engine::batch::Batch;
 use rollcall_engine::record::{InputRecord, OutputRecord, TopicIndex};
 use rollcall_engine::stage_time::StageTime;
-use rollcall_normalize::{ApplicationRules, LineError};
+use rollcall_normalize::limits::MAX_NAME_BYTES;
+use rollcall_normalize::{ApplicationRules, LineError, NullReason};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -40,6 +41,13 @@ pub const PARTIALS_MESSAGE_BYTES: usize = 384 * 1024;
 pub const LINE_LETTERS_PER_SNAPSHOT: usize = 1000;
 /// Bytes of a machine id, user, faculty or application. They are keys, and stand in several messages.
 pub const NAME_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a machine id, which stands behind an owner where that is no user known elsewhere.
+pub const MACHINE_ID_BYTES_MAX: usize = 8 * 1024;
+
+const _: () = assert!(
+    MACHINE_ID_BYTES_MAX + 1 + MAX_NAME_BYTES <= NAME_BYTES_MAX,
+    "no owner or application of a process costs more than its line"
+);
 
 const _: () = assert!(
     PARTIALS_MESSAGE_BYTES + 4 * NAME_BYTES_MAX < 512 * 1024,
@@ -82,6 +90,8 @@ pub struct NormalizeStage {
     state: TaskState,
     /// Records rejected whole since this task was restored, by reason.
     rejected: Vec<(RejectionReason, u64)>,
+    /// Rows since then with a value that is null for a reason, by [`NullReason::ALL`].
+    nulls: [u64; NullReason::ALL.len()],
 }
 
 impl NormalizeStage {
@@ -104,6 +114,7 @@ impl NormalizeStage {
             memory: Memory::new(),
             time: StageTime::default(),
             rejected: Vec::new(),
+            nulls: [0; NullReason::ALL.len()],
             config,
             rules,
             encoder,
@@ -165,6 +176,9 @@ impl NormalizeStage {
         self.emit(&accepted, batch).map_err(with_origin)?;
         self.emit_line_letters(&snapshot, &accepted, batch)
             .map_err(NotTaken::Failed)?;
+        for null in &accepted.nulls {
+            self.nulls[null.reason as usize] += u64::from(null.rows);
+        }
         self.memory
             .accept(&snapshot.machine.id, snapshot.id, accepted.next_cpu);
         Ok(())
@@ -490,10 +504,15 @@ impl Stage for NormalizeStage {
         self.memory.bytes()
     }
 
-    fn counters(&self) -> Vec<(&'static str, u64)> {
-        self.rejected
+    fn counters(&self) -> Vec<(Counted, u64)> {
+        let rejected = self
+            .rejected
             .iter()
-            .map(|(reason, count)| (reason.as_str(), *count))
+            .map(|(reason, count)| (Counted::Rejected(*reason), *count));
+        let nulls = NullReason::ALL.into_iter().zip(self.nulls);
+        let nulls = nulls.filter(|(_, count)| *count > 0);
+        rejected
+            .chain(nulls.map(|(reason, count)| (Counted::Null(reason), count)))
             .collect()
     }
 }

@@ -14,7 +14,7 @@ mod state_key;
 
 use crate::layout::{self, Partitions};
 use crate::schemas::StageReaders;
-use crate::stage::{Stage, StageError};
+use crate::stage::{Counted, Stage, StageError};
 use crate::task_state;
 use rollcall_codec::{Encoder, messages};
 use rollcall_domain::pipeline::{Partial, RollupPartials, RollupState, TaskState, Upstream};
@@ -393,14 +393,14 @@ impl Stage for RollupStage {
         self.windows.iter().map(Windows::live_bytes).sum()
     }
 
-    fn counters(&self) -> Vec<(&'static str, u64)> {
+    fn counters(&self) -> Vec<(Counted, u64)> {
         let sum = |of: fn(rollcall_engine::WindowCounters) -> u64| {
             self.windows.iter().map(|w| of(w.counters())).sum()
         };
         vec![
-            ("corrections", sum(|c| c.corrections)),
-            ("early_closings", sum(|c| c.early_closings)),
-            ("not_counted", sum(|c| c.not_counted)),
+            (Counted::Corrections, sum(|c| c.corrections)),
+            (Counted::EarlyClosings, sum(|c| c.early_closings)),
+            (Counted::NotCounted, sum(|c| c.not_counted)),
         ]
     }
 }

@@ -7,8 +7,9 @@ use crate::harness::{
 use rollcall_codec::{Encoder, RecordType, SchemaIds, wire};
 use rollcall_domain::pipeline::Rejection;
 use rollcall_domain::snapshot::CommandOutput;
-use rollcall_domain::{Payload, RejectionReason, Snapshot};
-use rollcall_stages::normalize::{DEAD_LETTER_RAW_BYTES, NAME_BYTES_MAX};
+use rollcall_domain::{LineReason, Payload, RejectionReason, Snapshot};
+use rollcall_normalize::limits::MAX_NAME_BYTES;
+use rollcall_stages::normalize::{DEAD_LETTER_RAW_BYTES, MACHINE_ID_BYTES_MAX, NAME_BYTES_MAX};
 use rollcall_stages::{StageError, layout};
 
 const ROW: [Row; 1] = [(1, "sh", "ada", 10, 1)];
@@ -155,7 +156,7 @@ fn a_long_key_leaves_a_short_letter() {
     check(Some(&key), Some(&good()), RejectionReason::KeyMismatch);
 }
 
-/// A machine id, user or application of a megabyte became keys and states larger than any message.
+/// A machine id, user or faculty of a megabyte became keys and states larger than any message.
 #[test]
 fn names_that_fit_into_no_key() {
     let fits: &'static str = "x".repeat(NAME_BYTES_MAX).leak();
@@ -173,17 +174,48 @@ fn names_that_fit_into_no_key() {
         },
         reason,
     );
-    check_snapshot(
-        &snapshot(2, "m1", T0 + MINUTE, &[(1, long, "ada", 10, 1)]),
-        reason,
-    );
-    let machine = encoded(&snapshot(2, long, T0 + MINUTE, &ROW));
-    check(Some(long.as_bytes()), Some(&machine), reason);
+    let id: &'static str = "x".repeat(MACHINE_ID_BYTES_MAX + 1).leak();
+    let machine = encoded(&snapshot(2, id, T0 + MINUTE, &ROW));
+    check(Some(id.as_bytes()), Some(&machine), reason);
 
     let mut normalizer = normalizer();
     normalizer.send(&of_user(fits));
-    normalizer.send(&snapshot(3, fits, T0, &ROW));
+    normalizer.send(&snapshot(3, &id[1..], T0, &ROW));
     assert_eq!(normalizer.commit().observations().len(), 2);
+}
+
+/// One process with an owner or a name that is too long made its whole snapshot a dead letter.
+#[test]
+fn a_name_of_a_process_that_is_too_long_costs_its_line() {
+    let fits: &'static str = "x".repeat(MAX_NAME_BYTES).leak();
+    let long: &'static str = "x".repeat(MAX_NAME_BYTES + 1).leak();
+    let id: &'static str = "m".repeat(MACHINE_ID_BYTES_MAX).leak();
+    let rows = [
+        (1, "sh", "eve", 10, 1),
+        (2, long, "eve", 10, 1),
+        (3, "sh", long, 10, 1),
+        (4, fits, "eve", 10, 1),
+        (5, "sh", fits, 10, 1),
+    ];
+    let mut normalizer = normalizer();
+    let outputs = normalizer.take(&snapshot(1, id, T0, &rows));
+    let observations = &outputs.observations()[0];
+    let pids = observations.observations.iter().map(|o| o.process.pid);
+    assert_eq!(pids.collect::<Vec<_>>(), [1, 4, 5]);
+    assert_eq!(observations.lines_rejected, 2);
+    let letters = outputs.letters();
+    let said: Vec<_> = letters
+        .iter()
+        .map(|letter| (letter.rejection, &*letter.detail))
+        .collect();
+    let expect = [
+        (2, "the executable's name is longer than 4 KiB"),
+        (3, "the owner is longer than 4 KiB"),
+    ];
+    assert_eq!(
+        said,
+        expect.map(|(line, detail)| (Rejection::Line(LineReason::TooLong, line), detail))
+    );
 }
 
 #[test]

@@ -1,0 +1,11 @@
+//! `ps` of busybox.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use rollcall_normalize::Format;
+use rollcall_normalize_fuzz::{formats_of, parse_as};
+use std::sync::LazyLock;
+
+static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| formats_of("busybox"));
+
+fuzz_target!(|data: &[u8]| parse_as(&FORMATS, data));
