@@ -70,7 +70,10 @@ struct Owned {
 
 impl Owned {
     fn start(starts: &str) -> Self {
-        let mut owner = Command::new(std::env::current_exe().expect("our program"))
+        // A shell that runs us in the background has us ignore Ctrl-C, and what we start would inherit that.
+        let mut owner = Command::new("env")
+            .arg("--default-signal=INT")
+            .arg(std::env::current_exe().expect("our program"))
             .args(["--exact", "an_owner", "--ignored", "--nocapture"])
             .env(STARTS, starts)
             .stdin(Stdio::piped())
