@@ -48,11 +48,24 @@ fn only_the_adapters_use_their_libraries() {
         &[],
     );
     check("processor/app/driver", &["crate::cli"], &[]);
+    check(
+        "processor/driver/src",
+        &["serde", "prometheus", "rollcall_audit"],
+        &[],
+    );
 }
 
 #[test]
 fn the_core_has_no_io() {
-    for room in ["domain", "normalize", "engine", "codec", "stages", "audit"] {
+    for room in [
+        "domain",
+        "normalize",
+        "engine",
+        "codec",
+        "stages",
+        "driver",
+        "audit",
+    ] {
         let words = [
             "std::fs",
             "std::net",

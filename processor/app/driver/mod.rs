@@ -1,23 +1,18 @@
-//! Runs stages: who runs what comes from the group, what to do from the engine, how from `kafka`.
+//! Runs stages: `rollcall_driver` says how tasks live, this gives them threads, Kafka and the registry ([`world`]).
 //!
-//! A stage has one thread that is a member of its group, and one thread per task: transaction calls block, and a
-//! task that waits (for a broker, a registry, a restore) holds up no other. SINK is another matter: see [`sink`].
+//! A stage has one thread that is a member of its group, and one thread per task. SINK is another matter: see [`sink`].
 //!
 //! Must not know: Kafka's client library, SQL, what a record means.
 
-mod backoff;
-mod control;
-mod kinds;
 mod pipeline;
 pub mod sink;
-mod stage_thread;
 mod task_meter;
-mod task_thread;
 mod watch;
+mod world;
 
-pub(crate) use backoff::Backoff;
-pub use control::{Control, Signal};
 pub use pipeline::{PipelineConfig, run_pipeline};
+pub(crate) use rollcall_driver::Backoff;
+pub use rollcall_driver::{Control, Signal};
 
 use crate::kafka::KafkaSettings;
 use crate::kafka::registry::Registry;
@@ -60,4 +55,14 @@ impl Shared {
             .map(|topic| self.kafka.topic(topic.name))
             .collect()
     }
+}
+
+/// Waits after a failure, on this thread; returns early on a signal.
+pub(crate) fn back_off(backoff: &mut Backoff, control: &Control) {
+    world::ready(backoff.wait(&world::Threads, control));
+}
+
+/// How long to wait after a failure, in microseconds, for those who do something else meanwhile.
+pub(crate) fn next_wait_us(backoff: &mut Backoff) -> i64 {
+    backoff.next(crate::clock::jitter()).as_micros() as i64
 }

@@ -3,14 +3,13 @@
 //! A stage that can't go on takes the others down in order, rather than run half a pipeline.
 
 use super::Shared;
-use super::backoff::Backoff;
-use super::control::{Control, Signal};
-use super::kinds::{NormalizeKind, RollupKind, StageKind};
 use super::sink::{SinkConfig, expect_sink, run_sink};
-use super::stage_thread::run_stage;
 use super::watch::{watch_kafka, watch_postgres, watch_registry};
+use super::world::{World, ready};
+use super::{Backoff, Control, Signal, back_off};
 use crate::kafka::admin::{Admin, AdminError};
-use crate::kafka::directory::{DirectoryReader, SharedDirectory};
+use crate::kafka::directory::DirectoryReader;
+use rollcall_driver::{NormalizeKind, RollupKind, SharedDirectory, StageKind, run_stage};
 use rollcall_engine::task::TaskConfig;
 use rollcall_normalize::ApplicationRules;
 use rollcall_stages::{NormalizeConfig, RollupConfig, layout};
@@ -67,7 +66,6 @@ pub fn run_pipeline(
             let kind = Arc::new(RollupKind {
                 config: config.clone(),
                 task: *task,
-                partitions: shared.partitions,
             });
             threads.push(scope.spawn(move || run_kind(&kind, shared, stop)));
         }
@@ -105,7 +103,7 @@ fn expect(config: &PipelineConfig, shared: &Shared) {
 }
 
 fn run_kind<K: StageKind>(kind: &Arc<K>, shared: &Shared, stop: &Control) -> anyhow::Result<()> {
-    let ended = run_stage(kind, shared, stop);
+    let ended = ready(run_stage(kind, &World::new(shared), stop));
     stop.send(Signal::Drain);
     ended
 }
@@ -126,7 +124,7 @@ fn follow_directory(directory: &SharedDirectory, shared: &Shared, stop: &Control
         if let Err(error) = followed {
             let error = format!("{error:#}");
             tracing::warn!(error, "directory-users can't be read; trying again");
-            backoff.wait(stop);
+            back_off(&mut backoff, stop);
         }
     }
 }

@@ -7,12 +7,13 @@ use crate::clock::elapsed_us;
 use crate::telemetry::Telemetry;
 use crate::telemetry::places::Advance;
 use rollcall_domain::TaskCounts;
+use rollcall_driver::ports::TaskMeter;
 use rollcall_engine::task::{CommitOutcome, LostReason};
 use rollcall_stages::layout::TOPICS;
 use rollcall_stages::{Counted, Stage};
 
 /// One claim's figures.
-pub(super) struct TaskMeter {
+pub(super) struct Meter {
     telemetry: Telemetry,
     stage: &'static str,
     partition: i32,
@@ -37,7 +38,7 @@ pub(super) struct Sealed {
     emitted: [u64; TOPICS.len()],
 }
 
-impl TaskMeter {
+impl Meter {
     /// The claim begins.
     pub(super) fn begin(telemetry: &Telemetry, stage: &'static str, partition: i32) -> Self {
         Self {
@@ -51,99 +52,6 @@ impl TaskMeter {
             counts: TaskCounts::default(),
             counters: Vec::new(),
         }
-    }
-
-    /// A record of a state topic was read.
-    pub(super) fn restored_record(&mut self) {
-        self.restored += 1;
-    }
-
-    /// The state is whole, and input is read from here on.
-    pub(super) fn runs(&mut self, stage: Option<&impl Stage>, topic: &str, next_offset: i64) {
-        let metrics = &self.telemetry.metrics;
-        let took = (elapsed_us() - self.begun_us) as f64 / 1e6;
-        metrics
-            .restore_seconds
-            .with_label_values(&[self.stage])
-            .observe(took);
-        metrics
-            .restored_records
-            .with_label_values(&[self.stage])
-            .inc_by(self.restored);
-        let place = (self.stage, self.partition);
-        self.telemetry.places.begin(place, topic, next_offset);
-        if let Some(stage) = stage {
-            self.counts = stage.task_state().counts;
-            self.counters = stage.counters();
-            self.telemetry
-                .places
-                .advance(place, advance_of(stage, next_offset, None));
-        }
-    }
-
-    /// A record was handed to the task.
-    pub(super) fn received(&mut self, timestamp_us: i64) {
-        self.received += 1;
-        self.reached_us = self.reached_us.max(Some(timestamp_us));
-    }
-
-    /// What is to be committed now.
-    pub(super) fn sealed(
-        &self,
-        stage: Option<&impl Stage>,
-        next_offset: i64,
-        topics: impl Iterator<Item = usize>,
-    ) -> Option<Sealed> {
-        let stage = stage?;
-        let mut emitted = [0; TOPICS.len()];
-        let mut records = 0;
-        for topic in topics {
-            records += 1;
-            emitted[topic] += 1;
-        }
-        Some(Sealed {
-            counts: stage.task_state().counts,
-            counters: stage.counters(),
-            advance: advance_of(stage, next_offset, self.reached_us),
-            records,
-            emitted,
-        })
-    }
-
-    /// It is committed.
-    pub(super) fn committed(&mut self, sealed: Sealed, took_us: i64) {
-        let metrics = &self.telemetry.metrics;
-        let stage = [self.stage];
-        let received = std::mem::take(&mut self.received);
-        metrics
-            .records_received
-            .with_label_values(&stage)
-            .inc_by(received);
-        metrics
-            .transactions
-            .with_label_values(&[self.stage, "committed"])
-            .inc();
-        metrics
-            .commit_seconds
-            .with_label_values(&stage)
-            .observe(took_us as f64 / 1e6);
-        metrics
-            .batch_rows
-            .with_label_values(&stage)
-            .observe(sealed.records as f64);
-        for (topic, count) in TOPICS.iter().zip(sealed.emitted) {
-            if count > 0 {
-                metrics
-                    .records_emitted
-                    .with_label_values(&[self.stage, topic.name])
-                    .inc_by(count);
-            }
-        }
-        self.count_outcomes(&sealed.counts);
-        self.count(&sealed.counters);
-        self.telemetry
-            .places
-            .advance((self.stage, self.partition), sealed.advance);
     }
 
     /// Only NORMALIZE has such counts; elsewhere they stay at 0.
@@ -216,16 +124,106 @@ impl TaskMeter {
         }
         self.counters = counters.to_vec();
     }
+}
 
-    /// After a commit: what the logic counts only then.
-    pub(super) fn counted(&mut self, stage: Option<&impl Stage>) {
+impl TaskMeter for Meter {
+    type Sealed = Sealed;
+
+    fn restored_record(&mut self) {
+        self.restored += 1;
+    }
+
+    fn runs(&mut self, stage: Option<&impl Stage>, topic: &str, next_offset: i64) {
+        let metrics = &self.telemetry.metrics;
+        let took = (elapsed_us() - self.begun_us) as f64 / 1e6;
+        metrics
+            .restore_seconds
+            .with_label_values(&[self.stage])
+            .observe(took);
+        metrics
+            .restored_records
+            .with_label_values(&[self.stage])
+            .inc_by(self.restored);
+        let place = (self.stage, self.partition);
+        self.telemetry.places.begin(place, topic, next_offset);
+        if let Some(stage) = stage {
+            self.counts = stage.task_state().counts;
+            self.counters = stage.counters();
+            self.telemetry
+                .places
+                .advance(place, advance_of(stage, next_offset, None));
+        }
+    }
+
+    fn received(&mut self, timestamp_us: i64) {
+        self.received += 1;
+        self.reached_us = self.reached_us.max(Some(timestamp_us));
+    }
+
+    fn sealed(
+        &self,
+        stage: Option<&impl Stage>,
+        next_offset: i64,
+        topics: impl Iterator<Item = usize>,
+    ) -> Option<Sealed> {
+        let stage = stage?;
+        let mut emitted = [0; TOPICS.len()];
+        let mut records = 0;
+        for topic in topics {
+            records += 1;
+            emitted[topic] += 1;
+        }
+        Some(Sealed {
+            counts: stage.task_state().counts,
+            counters: stage.counters(),
+            advance: advance_of(stage, next_offset, self.reached_us),
+            records,
+            emitted,
+        })
+    }
+
+    fn committed(&mut self, sealed: Sealed, took_us: i64) {
+        let metrics = &self.telemetry.metrics;
+        let stage = [self.stage];
+        let received = std::mem::take(&mut self.received);
+        metrics
+            .records_received
+            .with_label_values(&stage)
+            .inc_by(received);
+        metrics
+            .transactions
+            .with_label_values(&[self.stage, "committed"])
+            .inc();
+        metrics
+            .commit_seconds
+            .with_label_values(&stage)
+            .observe(took_us as f64 / 1e6);
+        metrics
+            .batch_rows
+            .with_label_values(&stage)
+            .observe(sealed.records as f64);
+        for (topic, count) in TOPICS.iter().zip(sealed.emitted) {
+            if count > 0 {
+                metrics
+                    .records_emitted
+                    .with_label_values(&[self.stage, topic.name])
+                    .inc_by(count);
+            }
+        }
+        self.count_outcomes(&sealed.counts);
+        self.count(&sealed.counters);
+        self.telemetry
+            .places
+            .advance((self.stage, self.partition), sealed.advance);
+    }
+
+    fn counted(&mut self, stage: Option<&impl Stage>) {
         if let Some(stage) = stage {
             self.count(&stage.counters());
         }
     }
 
-    /// It did not commit.
-    pub(super) fn not_committed(&self, outcome: CommitOutcome) {
+    fn not_committed(&self, outcome: CommitOutcome) {
         let outcome = match outcome {
             CommitOutcome::Committed => "committed",
             CommitOutcome::Aborted => "aborted",

@@ -4,7 +4,7 @@
 //! Nothing here is needed for correct tables.
 
 use super::Shared;
-use super::control::{Control, Signal};
+use super::{Control, Signal};
 use crate::clock::{elapsed_us, wall_clock};
 use crate::kafka::admin::Admin;
 use crate::kafka::fetch::Fetcher;

@@ -4,7 +4,7 @@ use super::client::KafkaSettings;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rollcall_stages::layout::{self, Partitions, TOPICS, TopicLayout};
+use rollcall_stages::layout::{self, Partitions, TOPICS, TopicLayout, WrongPartitionCount};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -44,18 +44,8 @@ pub enum AdminError {
         topic: String,
     },
     /// A topic has another number of partitions.
-    #[error(
-        "topic {topic} has {found} partitions, but settings say {expected}; partition counts are fixed for a \
-         deployment's life: growing means a new deployment beside the old one"
-    )]
-    PartitionCount {
-        /// The topic.
-        topic: String,
-        /// What it has.
-        found: i32,
-        /// What settings say.
-        expected: i32,
-    },
+    #[error(transparent)]
+    PartitionCount(#[from] WrongPartitionCount),
     /// One of a topic's settings would lose or hold up records.
     #[error("topic {topic} has {setting}={found}, but {why}; change the topic's configuration")]
     Setting {
@@ -184,11 +174,11 @@ impl<'a> Admin<'a> {
                 topic.partitions.of(partitions),
             );
             if found != expected {
-                return Err(AdminError::PartitionCount {
+                return Err(AdminError::from(WrongPartitionCount {
                     topic: name,
                     found,
                     expected,
-                });
+                }));
             }
         }
         let names: Vec<String> = TOPICS

@@ -6,54 +6,14 @@ use super::registry::{Registry, RegistryError};
 use super::restore::uncommitted_watermarks;
 use crate::clock::elapsed_us;
 use rollcall_codec::messages;
-use rollcall_domain::Directory;
+use rollcall_driver::Users;
 use rollcall_stages::{Reader, layout};
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long one request to a broker may take.
 const REQUEST: Duration = Duration::from_secs(5);
 /// How often the directory is published while changes keep coming.
 const PUBLISH_US: i64 = 1_000_000;
-
-/// The directory at one moment.
-#[derive(Clone, Debug, Default)]
-pub struct Users(HashMap<String, Option<String>>);
-
-impl Directory for Users {
-    fn faculty_of(&self, user: &str) -> Option<Option<&str>> {
-        self.0.get(user).map(Option::as_deref)
-    }
-}
-
-/// The directory, shared between the thread that reads it and the tasks that use it.
-#[derive(Clone, Debug, Default)]
-pub struct SharedDirectory {
-    users: Arc<Mutex<Arc<Users>>>,
-    complete: Arc<AtomicBool>,
-}
-
-impl SharedDirectory {
-    /// The directory as it is now.
-    #[must_use]
-    pub fn current(&self) -> Arc<Users> {
-        Arc::clone(&self.users.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Whether the topic was read to its end once. Nothing is processed before.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Acquire)
-    }
-
-    /// From now on this is the directory.
-    pub fn publish(&self, users: Users) {
-        *self.users.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
-        self.complete.store(true, Ordering::Release);
-    }
-}
 
 /// Reads the topic from its beginning, and what is appended later.
 pub struct DirectoryReader {

@@ -199,7 +199,7 @@ impl Membership {
     }
 
     /// Does what the group said, without any work in between: for what came while leaving.
-    pub fn obey(&self, rebalance: &Rebalance) {
+    fn obey(&self, rebalance: &Rebalance) {
         let obeyed = match rebalance {
             Rebalance::Assigned(places) => self.accept(places),
             Rebalance::Revoked { places, .. } => self.release(places),

@@ -11,7 +11,7 @@ use super::outbox::Outbox;
 use super::stall::StallWatch;
 use super::this_machine;
 use crate::clock::{elapsed_us, wall_clock};
-use crate::driver::{Backoff, Control, Signal};
+use crate::driver::{Backoff, Control, Signal, next_wait_us};
 use crate::kafka::KafkaSettings;
 use crate::kafka::registry::Registry;
 use crate::kafka::sender::Sender;
@@ -264,7 +264,7 @@ impl<'a> Agent<'a> {
             Ok(encoder) => self.encoder = Some(encoder),
             Err(reason) => {
                 tracing::warn!(waiting = self.outbox.len(), "waiting: {reason}");
-                self.next_attempt_us = elapsed_us() + self.backoff.next_us();
+                self.next_attempt_us = elapsed_us() + next_wait_us(&mut self.backoff);
             }
         }
     }
@@ -278,7 +278,7 @@ impl<'a> Agent<'a> {
             }
             Err(error) => tracing::warn!(%error, "no other producer can be made; trying again"),
         }
-        self.next_attempt_us = elapsed_us() + self.backoff.next_us();
+        self.next_attempt_us = elapsed_us() + next_wait_us(&mut self.backoff);
     }
 
     fn hand_over(&mut self) {

@@ -1,6 +1,6 @@
 //! A producer's connection: a sender, an encoder, and the waiting until there is something to connect to.
 
-use crate::driver::{Backoff, Control, Signal};
+use crate::driver::{Backoff, Control, Signal, back_off};
 use crate::kafka::KafkaSettings;
 use crate::kafka::registry::Registry;
 use crate::kafka::sender::Sender;
@@ -90,7 +90,7 @@ pub(crate) fn connect(
             Ok(encoder) => return Ok(Some(Link { sender, encoder })),
             Err(reason) => {
                 tracing::warn!("waiting: {reason}");
-                backoff.wait(control);
+                back_off(&mut backoff, control);
             }
         }
     }

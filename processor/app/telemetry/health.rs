@@ -5,44 +5,9 @@
 //! tasks (there are more processes than partitions) is ready once it has joined.
 
 use super::metrics::Metrics;
+pub use rollcall_driver::ports::TaskStatus;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// One task's condition.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum TaskStatus {
-    /// Claiming or restoring.
-    Starting,
-    /// At work.
-    Running,
-    /// Waiting to claim again, and why.
-    Waiting(String),
-    /// Stopped until a person helps, and why.
-    Halted(String),
-}
-
-impl TaskStatus {
-    /// The words of all conditions, for metrics.
-    const ALL: [&'static str; 4] = ["starting", "running", "waiting", "halted"];
-
-    /// Its word.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            TaskStatus::Starting => "starting",
-            TaskStatus::Running => "running",
-            TaskStatus::Waiting(_) => "waiting",
-            TaskStatus::Halted(_) => "halted",
-        }
-    }
-
-    fn why(&self) -> Option<&str> {
-        match self {
-            TaskStatus::Starting | TaskStatus::Running => None,
-            TaskStatus::Waiting(why) | TaskStatus::Halted(why) => Some(why),
-        }
-    }
-}
 
 /// A stage or lane: by stage, in the order of the alphabet.
 type Stage = &'static str;

@@ -65,6 +65,21 @@ impl PartitionCount {
     }
 }
 
+/// A topic has another number of partitions than settings say.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "topic {topic} has {found} partitions, but settings say {expected}; partition counts are fixed for a deployment's life: \
+     growing means a new deployment beside the old one"
+)]
+pub struct WrongPartitionCount {
+    /// The topic.
+    pub topic: String,
+    /// What it has.
+    pub found: i32,
+    /// What settings say.
+    pub expected: i32,
+}
+
 macro_rules! topics {
     ($($name:ident = $index:literal, $text:literal, $count:ident, $compacted:literal, $append:literal, $key:literal, $holds:literal;)*) => {
         $(#[doc = concat!("The topic `", $text, "`: ", $holds, ".")]

@@ -3,9 +3,9 @@
 //! Every process with SINK does it; the database makes sure that one at a time is enough. Nothing here is needed for
 //! correct tables, so a failure is a warning and the next try.
 
-use super::super::control::{Control, Signal};
 use super::SinkConfig;
 use crate::clock::{elapsed_us, wall_clock};
+use crate::driver::{Control, Signal};
 use crate::postgres::{
     PostgresSettings, Session, create_partitions_ahead, enforce_retention, summarize_details,
 };

@@ -22,7 +22,7 @@ mod places;
 mod rollups;
 
 use super::Shared;
-use super::control::{Control, Signal};
+use super::{Control, Signal};
 use crate::kafka::fetch::Fetcher;
 use crate::postgres::{PostgresSettings, RetentionPolicy};
 use crate::telemetry::health::Health;

@@ -3,6 +3,7 @@
 use super::connection::describe;
 use super::{LaneThread, REQUEST};
 use crate::clock::elapsed_us;
+use crate::driver::next_wait_us;
 use crate::driver::sink::lane::Lane;
 use crate::driver::sink::lane_meter::books_of;
 use crate::driver::sink::places::Place;
@@ -144,7 +145,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
         );
         self.lane.forget(place);
         self.places
-            .unclaim(place, elapsed_us() + self.backoff.next_us());
+            .unclaim(place, elapsed_us() + next_wait_us(&mut self.backoff));
         self.status(place, TaskStatus::Waiting(why.to_owned()));
     }
 

@@ -2,6 +2,7 @@
 
 use super::{LaneThread, POLL, REQUEST};
 use crate::clock::elapsed_us;
+use crate::driver::next_wait_us;
 use crate::driver::sink::lane::Lane;
 use crate::postgres::{PostgresError, PostgresSettings, SinkConnection, pending_migrations};
 use crate::telemetry::health::TaskStatus;
@@ -32,7 +33,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
     /// Nothing is certain any more but what PostgreSQL will say.
     pub(super) fn connection_failed(&mut self, why: &str) {
         self.connection = None;
-        let wait_us = self.backoff.next_us();
+        let wait_us = next_wait_us(&mut self.backoff);
         self.connect_not_before_us = elapsed_us() + wait_us;
         tracing::warn!(lane = L::NAME, error = why, "waiting for PostgreSQL");
         for place in self.places.all() {

@@ -6,6 +6,7 @@
 use super::LaneThread;
 use super::connection::describe;
 use crate::clock::elapsed_us;
+use crate::driver::next_wait_us;
 use crate::driver::sink::lane::{Flushed, Lane};
 use crate::driver::sink::lane_meter::FlushOutcome;
 use crate::driver::sink::places::Place;
@@ -94,7 +95,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
         match error {
             FlushError::Fenced { lost } => {
                 self.meter.flush_failed(FlushOutcome::Fenced);
-                let wait_us = self.backoff.next_us();
+                let wait_us = next_wait_us(&mut self.backoff);
                 for lost in lost {
                     let Some(place) = self.places.place_of(&lost) else {
                         continue;

@@ -1,21 +1,17 @@
-//! One task, from claim to close, on a thread of its own.
+//! One task, from claim to close.
 //!
 //! Claim (which fences every older owner), restore, then fetch and commit as the engine says. After anything but
 //! a known commit everything is dropped, and the task is claimed again after a backoff if it is still ours.
 
-use super::Shared;
-use super::backoff::Backoff;
-use super::control::{Control, Signal};
-use super::kinds::StageKind;
-use super::task_meter::{self, TaskMeter};
-use crate::clock::elapsed_us;
-use crate::kafka::fetch::{Fetcher, Incoming, Polled};
-use crate::kafka::restore::uncommitted_watermarks;
-use crate::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
-use crate::telemetry::health::TaskStatus;
+use crate::backoff::Backoff;
+use crate::control::{Control, Signal};
+use crate::kinds::StageKind;
+use crate::ports::{
+    Fetcher, Outcome, Place, Polled, Received, TaskMeter, TaskStatus, Transactions, World,
+};
 use anyhow::Context as _;
 use rollcall_codec::{Encoder, SchemaIds};
-use rollcall_engine::record::{InputRecord, TopicIndex};
+use rollcall_engine::record::TopicIndex;
 use rollcall_engine::task::{
     Action, CommitOutcome, LostReason, RestoreStatus, RestoreTarget, State, Task, TaskError,
 };
@@ -39,11 +35,11 @@ const RECORDS_PER_POSITION: u64 = 1_000;
 /// How soon a signal is noticed.
 const STEP: Duration = Duration::from_millis(50);
 
-/// Everything that one task's thread works with.
-pub(crate) struct TaskThread<K: StageKind> {
+/// Everything that one task works with.
+pub struct TaskRunner<K: StageKind, W> {
     pub(crate) kind: Arc<K>,
     pub(crate) partition: i32,
-    pub(crate) shared: Shared,
+    pub(crate) world: W,
     pub(crate) control: Control,
     /// The next input offset as committed, for lag displays; −1 before the first commit.
     pub(crate) committed: Arc<AtomicI64>,
@@ -57,33 +53,44 @@ struct Fortune {
 }
 
 /// Clients that live as long as a claim.
-struct Clients {
+struct Clients<W: World> {
     /// Whether this claim has committed anything.
     has_committed: Cell<bool>,
-    producer: TransactionalProducer,
-    input: Fetcher,
-    input_topic: String,
-    topics: Vec<String>,
-    meter: RefCell<TaskMeter>,
+    producer: W::Transactions,
+    input: W::Fetcher,
+    meter: RefCell<W::Meter>,
     /// When schemas that the registry did not know are looked up anew.
     ask_again_us: Cell<Option<i64>>,
 }
 
-impl<K: StageKind> TaskThread<K> {
+impl<K: StageKind, W: World> TaskRunner<K, W> {
+    /// The stage's name.
+    #[must_use]
+    pub fn stage(&self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// The input partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.partition
+    }
+
     /// Runs until the control says otherwise.
-    pub(crate) fn run(self) {
+    pub async fn run(self) {
         let mut fortune = Fortune {
             backoff: Backoff::new(),
             doublings: 0,
         };
         while self.control.signal() == Signal::Run {
             if !self.kind.is_ready() {
-                self.wait_for("the directory of users is being read", &mut fortune.backoff);
+                let why = "the directory of users is being read";
+                self.wait_for(why, &mut fortune.backoff).await;
                 continue;
             }
             self.status(TaskStatus::Starting);
             let mut task = Task::new(self.kind.task_config());
-            match self.live(&mut task, &mut fortune) {
+            match self.live(&mut task, &mut fortune).await {
                 Ok(()) if task.state() == State::Closed => break,
                 Ok(()) => {}
                 Err(error) => {
@@ -95,12 +102,13 @@ impl<K: StageKind> TaskThread<K> {
                         error = format!("{error:#}"),
                         "the task stopped; claiming it again"
                     );
-                    self.wait_for(&format!("{error:#}"), &mut fortune.backoff);
+                    self.wait_for(&format!("{error:#}"), &mut fortune.backoff)
+                        .await;
                     continue;
                 }
             }
             if let Some(reason) = task.halt_reason() {
-                self.halt(reason);
+                self.halt(reason).await;
                 break;
             }
             self.count_loss(task.lost_reason());
@@ -111,29 +119,27 @@ impl<K: StageKind> TaskThread<K> {
                 reason,
                 "the task lost its state; claiming it again"
             );
-            self.wait_for(&reason, &mut fortune.backoff);
+            self.wait_for(&reason, &mut fortune.backoff).await;
         }
     }
 
     fn count_loss(&self, reason: Option<LostReason>) {
         if let Some(reason) = reason {
-            let telemetry = &self.shared.telemetry;
-            task_meter::lost(telemetry, self.kind.name(), self.partition, reason);
+            self.world.lost(self.kind.name(), self.partition, reason);
         }
     }
 
     fn status(&self, status: TaskStatus) {
-        let health = &self.shared.telemetry.health;
-        health.set(self.kind.name(), self.partition, status);
+        self.world.status(self.kind.name(), self.partition, status);
     }
 
-    fn wait_for(&self, what: &str, backoff: &mut Backoff) {
+    async fn wait_for(&self, what: &str, backoff: &mut Backoff) {
         self.status(TaskStatus::Waiting(what.to_owned()));
-        backoff.wait(&self.control);
+        backoff.wait(&self.world, &self.control).await;
     }
 
     /// Stands still until a person helps, still a member of the group, so that nobody else halts in turn.
-    fn halt(&self, reason: &str) {
+    async fn halt(&self, reason: &str) {
         tracing::error!(
             stage = self.kind.name(),
             partition = self.partition,
@@ -142,22 +148,22 @@ impl<K: StageKind> TaskThread<K> {
         );
         self.status(TaskStatus::Halted(reason.to_owned()));
         while self.control.signal() == Signal::Run {
-            std::thread::sleep(STEP);
+            self.world.sleep(STEP).await;
         }
     }
 
     /// One claim's life. Ends with the task closed, lost or halted, or with an error on the way there.
-    fn live(&self, task: &mut Task<K::Stage>, fortune: &mut Fortune) -> anyhow::Result<()> {
-        let ids = self.shared.registry.schema_ids()?;
+    async fn live(&self, task: &mut Task<K::Stage>, fortune: &mut Fortune) -> anyhow::Result<()> {
+        let ids = self.world.schema_ids().await?;
         let timeout = TRANSACTION * 2_u32.pow(fortune.doublings);
-        let clients = self.claim(task, &ids, timeout)?;
-        if !self.restore(task, &clients)? {
+        let clients = self.claim(task, &ids, timeout).await?;
+        if !self.restore(task, &clients).await? {
             return Ok(());
         }
         self.status(TaskStatus::Running);
         while task.state().has_processor() {
             self.obey(task);
-            self.step(task, &clients)?;
+            self.step(task, &clients).await?;
             if clients.has_committed.get() {
                 fortune.backoff.reset();
                 fortune.doublings = 0;
@@ -169,65 +175,71 @@ impl<K: StageKind> TaskThread<K> {
         Ok(())
     }
 
-    fn claim(
+    async fn claim(
         &self,
         task: &mut Task<K::Stage>,
         ids: &SchemaIds,
         timeout: Duration,
-    ) -> anyhow::Result<Clients> {
-        let kafka = &self.shared.kafka;
+    ) -> anyhow::Result<Clients<W>> {
+        let world = &self.world;
         let id = format!(
             "{}-{}-{}",
-            kafka.deployment,
+            world.deployment(),
             self.kind.name(),
             self.partition
         );
-        let meter = TaskMeter::begin(&self.shared.telemetry, self.kind.name(), self.partition);
+        let meter = world.meter(self.kind.name(), self.partition);
         task.claim(self.kind.make(self.partition, Encoder::new(ids)))?;
-        let observed = self.kind.observed().map(|topic| kafka.topic(topic.name));
-        let producer = TransactionalProducer::claim(kafka, &id, observed, timeout)
+        let observed = self.kind.observed().map(|topic| topic.index);
+        let producer = world
+            .claim(&id, observed, timeout)
+            .await
             .with_context(|| format!("{id} can't be claimed"))?;
         let mut targets = Vec::new();
         for (topic, partition) in self.kind.state(self.partition) {
-            let name = kafka.topic(topic.name);
-            let (begin_offset, end_offset) =
-                uncommitted_watermarks(kafka, &name, partition, REQUEST)
-                    .with_context(|| format!("the ends of {name}[{partition}] can't be read"))?;
+            let topic = topic.index;
+            let (begin_offset, end_offset) = world
+                .uncommitted_watermarks((topic, partition), REQUEST)
+                .await
+                .with_context(|| {
+                    let name = world.topic_name(topic);
+                    format!("the ends of {name}[{partition}] can't be read")
+                })?;
             targets.push(RestoreTarget {
-                topic: topic.index,
+                topic,
                 partition,
                 begin_offset,
                 end_offset,
             });
         }
-        task.handle_claimed(elapsed_us(), targets)?;
-        let input = Fetcher::new(kafka, &id).context("the input's consumer can't be made")?;
+        task.handle_claimed(world.elapsed_us(), targets)?;
+        let input = world
+            .fetcher(&id)
+            .context("the input's consumer can't be made")?;
         Ok(Clients {
             has_committed: Cell::new(false),
             producer,
             input,
-            input_topic: kafka.topic(self.kind.input().name),
-            topics: self.shared.topic_names(),
             meter: RefCell::new(meter),
             ask_again_us: Cell::new(None),
         })
     }
 
     /// Reads the state back. `false`: the task ended on the way.
-    fn restore(&self, task: &mut Task<K::Stage>, clients: &Clients) -> anyhow::Result<bool> {
-        let fetcher = Fetcher::new(&self.shared.kafka, "restore")
+    async fn restore(
+        &self,
+        task: &mut Task<K::Stage>,
+        clients: &Clients<W>,
+    ) -> anyhow::Result<bool> {
+        let fetcher = self
+            .world
+            .fetcher("restore")
             .context("the restore's consumer can't be made")?;
-        let sources: Vec<(TopicIndex, String, i32)> = self
+        let sources = self
             .kind
             .state(self.partition)
-            .into_iter()
-            .map(|(topic, partition)| (topic.index, self.shared.kafka.topic(topic.name), partition))
-            .collect();
-        let assignment: Vec<_> = sources
-            .iter()
-            .map(|(_, topic, partition)| (topic.clone(), *partition, -1))
-            .collect();
-        fetcher.assign(&assignment)?;
+            .map(|(topic, partition)| (topic.index, partition));
+        fetcher.assign(&sources.map(|place| (place, -1)))?;
         let mut records: u64 = 0;
         loop {
             self.obey(task);
@@ -235,26 +247,18 @@ impl<K: StageKind> TaskThread<K> {
                 return Ok(false);
             }
             if let Some(next_offset) = self.poll_restored(task)? {
-                return self
-                    .start(task, clients, next_offset)
-                    .map(|()| task.state() == State::Running);
+                self.start(task, clients, next_offset).await?;
+                return Ok(task.state() == State::Running);
             }
-            if let Polled::Record(message) = fetcher.poll(Duration::from_millis(20)) {
-                let incoming = Incoming::of(&message);
-                let index = sources
-                    .iter()
-                    .find(|(_, topic, _)| topic == incoming.topic)
-                    .map(|(index, ..)| *index);
-                if let Some(index) = index {
+            if let Polled::Record(received) = fetcher.poll(Duration::from_millis(20)).await {
+                let (topic, record) = (received.topic(), received.record());
+                if sources.iter().any(|(source, _)| *source == topic) {
                     clients.meter.borrow_mut().restored_record();
-                    if !self.learn(task, clients, index, incoming.value, None) {
+                    if !self.learn(task, clients, topic, record.value, None).await {
                         return Ok(false);
                     }
-                    accept(task.handle_restore_record(
-                        index,
-                        incoming.key.unwrap_or_default(),
-                        incoming.value,
-                    ))?;
+                    let key = record.key.unwrap_or_default();
+                    accept(task.handle_restore_record(topic, key, record.value))?;
                 }
                 records += 1;
                 // The client answers from another of its threads, and not for nothing.
@@ -262,11 +266,11 @@ impl<K: StageKind> TaskThread<K> {
                     continue;
                 }
             }
-            for (index, topic, partition) in &sources {
+            for place in sources {
                 if task.state() == State::Restoring
-                    && let Some(position) = fetcher.position(topic, *partition)
+                    && let Some(position) = fetcher.position(place)
                 {
-                    task.handle_restore_position(elapsed_us(), *index, position)?;
+                    task.handle_restore_position(self.world.elapsed_us(), place.0, position)?;
                 }
             }
         }
@@ -274,7 +278,7 @@ impl<K: StageKind> TaskThread<K> {
 
     /// `Some`: restored, and where to begin.
     fn poll_restored(&self, task: &mut Task<K::Stage>) -> anyhow::Result<Option<Option<i64>>> {
-        match task.poll_restored(elapsed_us()) {
+        match task.poll_restored(self.world.elapsed_us()) {
             Ok(RestoreStatus::Restored { next_offset }) => Ok(Some(next_offset)),
             Ok(RestoreStatus::Restoring { .. }) => Ok(None),
             Ok(RestoreStatus::Stalled(stalled)) => Err(anyhow::anyhow!(
@@ -284,35 +288,35 @@ impl<K: StageKind> TaskThread<K> {
                     .position
                     .map_or_else(|| "none".to_owned(), |position| position.to_string()),
                 stalled.target.end_offset,
-                topic = self.shared.topic_names()[usize::from(stalled.target.topic.0)],
+                topic = self.world.topic_name(stalled.target.topic),
                 partition = stalled.target.partition,
             )),
             Err(error) => accept(Err(error)).map(|()| None),
         }
     }
 
+    /// Where the input is.
+    fn input(&self) -> Place {
+        (self.kind.input().index, self.partition)
+    }
+
     /// Points the input at where the task goes on.
-    fn start(
+    async fn start(
         &self,
         task: &mut Task<K::Stage>,
-        clients: &Clients,
+        clients: &Clients<W>,
         next_offset: Option<i64>,
     ) -> anyhow::Result<()> {
+        let input = &clients.input;
         let offset = match next_offset {
             Some(offset) => offset,
-            None => {
-                clients
-                    .input
-                    .watermarks(&clients.input_topic, self.partition, REQUEST)?
-                    .0
-            }
+            None => input.watermarks(self.input(), REQUEST).await?.0,
         };
         task.handle_input_position(offset)?;
-        clients
-            .input
-            .assign(&[(clients.input_topic.clone(), self.partition, offset)])?;
+        input.assign(&[(self.input(), offset)])?;
+        let topic = self.world.topic_name(self.input().0);
         let mut meter = clients.meter.borrow_mut();
-        meter.runs(task.processor(), &clients.input_topic, offset);
+        meter.runs(task.processor(), topic, offset);
         tracing::info!(
             stage = self.kind.name(),
             partition = self.partition,
@@ -333,52 +337,40 @@ impl<K: StageKind> TaskThread<K> {
         }
     }
 
-    fn step(&self, task: &mut Task<K::Stage>, clients: &Clients) -> anyhow::Result<()> {
-        match task.poll_action(elapsed_us()) {
-            Action::Commit => self.commit(task, clients),
-            Action::Fetch { until_us } => self.fetch(task, clients, until_us),
+    async fn step(&self, task: &mut Task<K::Stage>, clients: &Clients<W>) -> anyhow::Result<()> {
+        match task.poll_action(self.world.elapsed_us()) {
+            Action::Commit => self.commit(task, clients).await,
+            Action::Fetch { until_us } => self.fetch(task, clients, until_us).await,
             Action::QueryEndOffset => {
-                let end = clients
-                    .input
-                    .watermarks(&clients.input_topic, self.partition, REQUEST)
-                    .ok()
-                    .map(|(_, end)| end);
-                accept(task.handle_end_offset(end))
+                let marks = clients.input.watermarks(self.input(), REQUEST).await;
+                accept(task.handle_end_offset(marks.ok().map(|(_, end)| end)))
             }
             Action::Wait { until_us } => {
-                std::thread::sleep(wait(until_us));
+                self.world.sleep(self.wait(until_us)).await;
                 Ok(())
             }
         }
     }
 
-    fn fetch(
+    async fn fetch(
         &self,
         task: &mut Task<K::Stage>,
-        clients: &Clients,
+        clients: &Clients<W>,
         until_us: i64,
     ) -> anyhow::Result<()> {
-        match clients.input.poll(wait(until_us)) {
-            Polled::Record(message) => {
-                let incoming = Incoming::of(&message);
+        match clients.input.poll(self.wait(until_us)).await {
+            Polled::Record(received) => {
                 let topic = self.kind.input().index;
-                let (value, header) = (incoming.value, incoming.schema_header);
-                if !self.learn(task, clients, topic, value, header) {
+                let record = received.record();
+                let (value, header) = (record.value, record.schema_header);
+                if !self.learn(task, clients, topic, value, header).await {
                     return Ok(());
                 }
-                let record = InputRecord {
-                    partition: incoming.partition,
-                    offset: incoming.offset,
-                    timestamp_us: incoming.timestamp_us,
-                    key: incoming.key,
-                    value: incoming.value,
-                    schema_header: incoming.schema_header,
-                };
-                match task.handle_record(&record, elapsed_us()) {
+                match task.handle_record(&record, self.world.elapsed_us()) {
                     Err(TaskError::Full) => {
-                        self.commit(task, clients)?;
+                        self.commit(task, clients).await?;
                         if task.state() == State::Running {
-                            accept(task.handle_record(&record, elapsed_us()))?;
+                            accept(task.handle_record(&record, self.world.elapsed_us()))?;
                             clients.meter.borrow_mut().received(record.timestamp_us);
                         }
                         Ok(())
@@ -392,12 +384,15 @@ impl<K: StageKind> TaskThread<K> {
             }
             Polled::Nothing => {
                 // The position also counts what is no record: the markers of transactions.
-                match clients.input.position(&clients.input_topic, self.partition) {
+                match clients.input.position(self.input()) {
                     Some(position) => accept(task.handle_input_position(position)),
                     None => Ok(()),
                 }
             }
-            Polled::OutOfRange => accept(task.handle_halt(self.out_of_range(task, clients))),
+            Polled::OutOfRange => {
+                let why = self.out_of_range(task, clients).await;
+                accept(task.handle_halt(why))
+            }
             Polled::Trouble(error) => {
                 tracing::debug!(%error, stage = self.kind.name(), partition = self.partition, "fetching goes on");
                 Ok(())
@@ -405,11 +400,17 @@ impl<K: StageKind> TaskThread<K> {
         }
     }
 
+    /// How long to wait until then, at most until the next look at the control.
+    fn wait(&self, until_us: i64) -> Duration {
+        let left = until_us.saturating_sub(self.world.elapsed_us()).max(0);
+        Duration::from_micros(left as u64).min(STEP)
+    }
+
     /// Why the input can't be read on, in words: the log begins behind the task's offset, or ends before it.
-    fn out_of_range(&self, task: &Task<K::Stage>, clients: &Clients) -> String {
-        let (offset, topic) = (task.next_offset(), &clients.input_topic);
+    async fn out_of_range(&self, task: &Task<K::Stage>, clients: &Clients<W>) -> String {
+        let (offset, topic) = (task.next_offset(), self.world.topic_name(self.input().0));
         let place = format!("offset {offset} of {topic}[{}]", self.partition);
-        let marks = clients.input.watermarks(topic, self.partition, REQUEST);
+        let marks = clients.input.watermarks(self.input(), REQUEST).await;
         match marks {
             Ok((_, end)) if end < offset => format!(
                 "{place} lies behind the end of the log, {end}: the topic was made anew or has lost records; \
@@ -424,10 +425,10 @@ impl<K: StageKind> TaskThread<K> {
 
     /// Looks a writer's schema up before its first record; waits as long as the registry can't tell. `false`: told to stop
     /// before that, and the task is abandoned.
-    fn learn(
+    async fn learn(
         &self,
         task: &mut Task<K::Stage>,
-        clients: &Clients,
+        clients: &Clients<W>,
         topic: TopicIndex,
         value: Option<&[u8]>,
         header: Option<&[u8]>,
@@ -435,7 +436,7 @@ impl<K: StageKind> TaskThread<K> {
         let ask_again_us = &clients.ask_again_us;
         if ask_again_us
             .get()
-            .is_some_and(|at_us| at_us <= elapsed_us())
+            .is_some_and(|at_us| at_us <= self.world.elapsed_us())
         {
             ask_again_us.set(None);
             if let Some(stage) = task.processor_mut_for_shell() {
@@ -449,10 +450,10 @@ impl<K: StageKind> TaskThread<K> {
             .and_then(|stage| stage.schema_needed(topic, value, header))
         {
             let layout = &TOPICS[usize::from(topic.0)];
-            match self.shared.registry.lookup(layout, schema) {
+            match self.world.lookup(layout, schema).await {
                 Ok(lookup) => {
                     if lookup == SchemaLookup::Unknown && ask_again_us.get().is_none() {
-                        ask_again_us.set(Some(elapsed_us() + ASK_AGAIN_US));
+                        ask_again_us.set(Some(self.world.elapsed_us() + ASK_AGAIN_US));
                     }
                     if let Some(stage) = task.processor_mut_for_shell() {
                         stage.learn_schema(topic, schema, &lookup);
@@ -460,7 +461,7 @@ impl<K: StageKind> TaskThread<K> {
                 }
                 Err(error) => {
                     tracing::warn!(%error, stage = self.kind.name(), partition = self.partition, "waiting for the registry");
-                    self.wait_for(&error.to_string(), &mut backoff);
+                    self.wait_for(&error.to_string(), &mut backoff).await;
                     waited = true;
                     if self.control.signal() != Signal::Run {
                         // The record is not taken: what is uncommitted is dropped, and nothing is lost.
@@ -476,7 +477,7 @@ impl<K: StageKind> TaskThread<K> {
         true
     }
 
-    fn commit(&self, task: &mut Task<K::Stage>, clients: &Clients) -> anyhow::Result<()> {
+    async fn commit(&self, task: &mut Task<K::Stage>, clients: &Clients<W>) -> anyhow::Result<()> {
         if let Some(stage) = task.processor_mut_for_shell() {
             self.kind.refresh(stage);
         }
@@ -485,29 +486,24 @@ impl<K: StageKind> TaskThread<K> {
             Err(error) => return accept(Err(error)),
         }
         let next_offset = task.next_offset();
-        let topics = task.batch().records().iter();
-        let topics = topics.map(|record| usize::from(record.topic.0));
-        let mut meter = clients.meter.borrow_mut();
-        let sealed = meter.sealed(task.processor(), next_offset, topics);
-        let begun_us = elapsed_us();
-        let records = task.batch().records().iter().map(|record| Outgoing {
-            topic: &clients.topics[usize::from(record.topic.0)],
-            partition: record.partition,
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-        });
-        let outcome = match clients.producer.commit(records) {
-            Outcome::Committed { append_time_ms } => {
+        let records = task.batch().records();
+        let topics = records.iter().map(|record| usize::from(record.topic.0));
+        let meter = &clients.meter;
+        let sealed = meter.borrow().sealed(task.processor(), next_offset, topics);
+        let begun_us = self.world.elapsed_us();
+        let outcome = match clients.producer.commit(records).await {
+            Outcome::Committed { append_time_us } => {
                 self.committed.store(next_offset, Ordering::Relaxed);
                 clients.has_committed.set(true);
-                let now_us = elapsed_us();
+                let now_us = self.world.elapsed_us();
+                let mut meter = meter.borrow_mut();
                 if let Some(sealed) = sealed {
                     meter.committed(sealed, now_us - begun_us);
                 }
                 accept(task.handle_commit(CommitOutcome::Committed, now_us))?;
                 meter.counted(task.processor());
-                if let (Some(ms), true) = (append_time_ms, task.state() == State::Running) {
-                    accept(task.handle_append_time(ms.saturating_mul(1_000)))?;
+                if let (Some(append_time_us), State::Running) = (append_time_us, task.state()) {
+                    accept(task.handle_append_time(append_time_us))?;
                 }
                 return Ok(());
             }
@@ -515,16 +511,10 @@ impl<K: StageKind> TaskThread<K> {
             Outcome::Fenced(error) => (CommitOutcome::Fenced, error),
             Outcome::Unknown(error) => (CommitOutcome::Unknown, error),
         };
-        meter.not_committed(outcome.0);
+        meter.borrow().not_committed(outcome.0);
         tracing::warn!(error = %outcome.1, outcome = ?outcome.0, stage = self.kind.name(), partition = self.partition, "a transaction did not commit");
-        accept(task.handle_commit(outcome.0, elapsed_us()))
+        accept(task.handle_commit(outcome.0, self.world.elapsed_us()))
     }
-}
-
-/// How long to wait until then, at most until the next look at the control.
-fn wait(until_us: i64) -> Duration {
-    let left = until_us.saturating_sub(elapsed_us()).max(0);
-    Duration::from_micros(left as u64).min(STEP)
 }
 
 /// A processor's failure has ended the task already; the task's state says how.

@@ -1,6 +1,6 @@
 //! What differs between NORMALIZE and ROLLUP, as far as running them goes.
 
-use crate::kafka::directory::{SharedDirectory, Users};
+use crate::directory::{SharedDirectory, Users};
 use rollcall_codec::Encoder;
 use rollcall_engine::task::TaskConfig;
 use rollcall_normalize::ApplicationRules;
@@ -17,6 +17,8 @@ pub trait StageKind: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// The topic that it reads.
     fn input(&self) -> TopicLayout;
+    /// Partition counts.
+    fn partitions(&self) -> Partitions;
     /// The topic to which it writes whose append times tell it the broker's time, if it needs to know.
     fn observed(&self) -> Option<TopicLayout>;
     /// Its own partitions of state topics, for task `partition`.
@@ -52,6 +54,10 @@ impl StageKind for NormalizeKind {
 
     fn input(&self) -> TopicLayout {
         layout::SNAPSHOTS
+    }
+
+    fn partitions(&self) -> Partitions {
+        self.config.partitions
     }
 
     fn observed(&self) -> Option<TopicLayout> {
@@ -96,8 +102,6 @@ pub struct RollupKind {
     pub config: RollupConfig,
     /// When tasks commit.
     pub task: TaskConfig,
-    /// Partition counts.
-    pub partitions: Partitions,
 }
 
 impl StageKind for RollupKind {
@@ -111,12 +115,16 @@ impl StageKind for RollupKind {
         layout::PARTIALS
     }
 
+    fn partitions(&self) -> Partitions {
+        self.config.partitions
+    }
+
     fn observed(&self) -> Option<TopicLayout> {
         None
     }
 
     fn state(&self, partition: i32) -> [(TopicLayout, i32); 2] {
-        let own = layout::rollup_task_partition(self.partitions, partition);
+        let own = layout::rollup_task_partition(self.config.partitions, partition);
         [(layout::STATE_ROLLUP, partition), (layout::TASK_STATE, own)]
     }
 

@@ -1,6 +1,7 @@
 //! Waiting longer after each failure, with jitter, so that workers don't come back in step.
 
-use super::control::{Control, Signal};
+use crate::control::{Control, Signal};
+use crate::ports::Clock;
 use std::time::Duration;
 
 /// The first wait, at most.
@@ -12,39 +13,42 @@ const STEP: Duration = Duration::from_millis(25);
 
 /// How long to wait after a failure.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     next: Duration,
 }
 
-impl Backoff {
-    pub(crate) fn new() -> Self {
+impl Default for Backoff {
+    fn default() -> Self {
         Self { next: FIRST }
+    }
+}
+
+impl Backoff {
+    /// Before the first failure.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Something worked: the next failure waits shortly again.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.next = FIRST;
     }
 
-    /// How long to wait now: between half of the present step and the whole; the next step is twice as long.
-    fn next(&mut self) -> Duration {
-        let jitter = (uuid::Uuid::new_v4().as_u128() & 0xffff) as f64 / f64::from(0xffff);
+    /// How long to wait now: between half of the present step and the whole, as `jitter` from 0 to 1 says; the next step
+    /// is twice as long.
+    pub fn next(&mut self, jitter: f64) -> Duration {
         let wait = self.next.mul_f64(0.5 + 0.5 * jitter);
         self.next = (self.next * 2).min(LONGEST);
         wait
     }
 
-    /// The same in microseconds, for those who do something else meanwhile.
-    pub(crate) fn next_us(&mut self) -> i64 {
-        self.next().as_micros() as i64
-    }
-
     /// Waits; returns early on a signal.
-    pub(crate) fn wait(&mut self, control: &Control) {
-        let mut left = self.next();
+    pub async fn wait(&mut self, clock: &impl Clock, control: &Control) {
+        let mut left = self.next(clock.jitter());
         while !left.is_zero() && control.signal() == Signal::Run {
             let step = left.min(STEP);
-            std::thread::sleep(step);
+            clock.sleep(step).await;
             left -= step;
         }
     }
