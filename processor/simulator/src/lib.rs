@@ -18,7 +18,7 @@ mod mischief;
 mod people;
 mod precision;
 mod profile;
-mod random;
+pub mod random;
 mod render;
 mod shipment;
 mod truth;

@@ -1,0 +1,603 @@
+//! The driver's ports, filled with models: each call takes time, may lose its request or its answer, and is where another
+//! job may go on, or this one end.
+
+use crate::broker::{Broker, Bytes, Refusal};
+use crate::executor::{Executor, JobId, ProcessId};
+use crate::group::{Group, MemberId};
+use crate::schemas;
+use crate::watch::Watch;
+use anyhow::anyhow;
+use rollcall_codec::{SchemaIds, SchemaRef};
+use rollcall_driver::ports::{
+    Clock, Crew, Fetcher, Job, Kafka, Membership, Outcome, Place, Polled, Rebalance, Received,
+    Registry, TaskMeter, TaskStatus, Telemetry, Transactions,
+};
+use rollcall_driver::{StageKind, TaskRunner};
+use rollcall_engine::record::{InputRecord, OutputRecord, TopicIndex};
+use rollcall_engine::task::{CommitOutcome, LostReason};
+use rollcall_simulator::random::Random;
+use rollcall_stages::layout::{TOPICS, TopicLayout};
+use rollcall_stages::{SchemaLookup, Stage};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// When the world begins: 2027-01-15T08:00:00Z, a whole hour.
+pub(crate) const BEGIN_US: i64 = 1_800_000_000_000_000;
+/// The deployment.
+pub(crate) const DEPLOYMENT: &str = "world";
+
+/// How the network and the services misbehave now.
+#[derive(Debug, Default)]
+pub(crate) struct Weather {
+    /// Requests and answers that are lost, in parts of a million.
+    pub(crate) loss: u64,
+    /// The longest time that a request or an answer takes.
+    pub(crate) delay_us: u64,
+    /// Processes that reach nobody until then.
+    pub(crate) cut_until_us: BTreeMap<ProcessId, i64>,
+    /// The registry does not answer until then.
+    pub(crate) registry_away_until_us: i64,
+    /// The broker does not answer until then.
+    pub(crate) broker_away_until_us: i64,
+}
+
+/// What all processes share.
+pub(crate) struct Shared {
+    pub(crate) executor: Rc<Executor>,
+    pub(crate) random: RefCell<Random>,
+    pub(crate) broker: RefCell<Broker>,
+    pub(crate) groups: RefCell<BTreeMap<String, Group>>,
+    pub(crate) weather: RefCell<Weather>,
+    pub(crate) watch: RefCell<Watch>,
+}
+
+impl Shared {
+    /// The broker's clock, as it writes it: milliseconds, in microseconds.
+    pub(crate) fn broker_time_us(&self) -> i64 {
+        BEGIN_US + self.executor.now_us() / 1_000 * 1_000
+    }
+
+    /// Whether the group hears of a process.
+    pub(crate) fn is_heard(&self, process: ProcessId) -> bool {
+        let weather = self.weather.borrow();
+        let now_us = self.executor.now_us();
+        weather.broker_away_until_us <= now_us
+            && (weather.cut_until_us.get(&process)).is_none_or(|until_us| *until_us <= now_us)
+    }
+}
+
+/// The world as one process sees it.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) shared: Rc<Shared>,
+    pub(crate) process: ProcessId,
+}
+
+impl World {
+    fn now_us(&self) -> i64 {
+        self.shared.executor.now_us()
+    }
+
+    async fn pause(&self, time_us: i64) {
+        self.shared.executor.sleep(time_us).await;
+    }
+
+    /// One way of a message; `false`: it gets lost.
+    async fn travel(&self) -> bool {
+        let (delay_us, is_lost) = {
+            let weather = self.shared.weather.borrow();
+            let mut random = self.shared.random.borrow_mut();
+            let delay_us = random.below(weather.delay_us.max(1)) as i64;
+            (delay_us, random.chance(weather.loss))
+        };
+        self.pause(delay_us).await;
+        !is_lost && self.shared.is_heard(self.process)
+    }
+
+    /// A request to the broker and its answer, tried again until `deadline_us`; `None`: no answer came, and whether the
+    /// request had its effect is unknown.
+    async fn ask<T>(
+        &self,
+        deadline_us: i64,
+        mut effect: impl FnMut(&mut Broker) -> T,
+    ) -> Option<T> {
+        loop {
+            if self.travel().await {
+                let answer = effect(&mut self.shared.broker.borrow_mut());
+                if self.travel().await {
+                    return Some(answer);
+                }
+            }
+            self.pause(100_000).await;
+            if self.now_us() >= deadline_us {
+                return None;
+            }
+        }
+    }
+
+    async fn ask_in_time<T>(
+        &self,
+        timeout: Duration,
+        effect: impl FnMut(&mut Broker) -> T,
+    ) -> anyhow::Result<T> {
+        let deadline_us = self.now_us() + timeout.as_micros() as i64;
+        let answer = self.ask(deadline_us, effect).await;
+        answer.ok_or_else(|| anyhow!("the broker does not answer"))
+    }
+}
+
+impl Clock for World {
+    fn elapsed_us(&self) -> i64 {
+        self.now_us()
+    }
+
+    async fn sleep(&self, time: Duration) {
+        self.pause(time.as_micros() as i64).await;
+    }
+
+    fn jitter(&self) -> f64 {
+        self.shared.random.borrow_mut().below(1_001) as f64 / 1_000.0
+    }
+}
+
+impl Registry for World {
+    async fn schema_ids(&self) -> anyhow::Result<SchemaIds> {
+        self.ask_registry().await?;
+        Ok(schemas::ids())
+    }
+
+    async fn lookup(
+        &self,
+        _topic: &TopicLayout,
+        schema: SchemaRef,
+    ) -> anyhow::Result<SchemaLookup> {
+        self.ask_registry().await?;
+        Ok(schemas::lookup(schema))
+    }
+}
+
+impl World {
+    async fn ask_registry(&self) -> anyhow::Result<()> {
+        self.pause(1_000).await;
+        let away_until_us = self.shared.weather.borrow().registry_away_until_us;
+        anyhow::ensure!(away_until_us <= self.now_us(), "the registry is away");
+        Ok(())
+    }
+}
+
+impl Telemetry for World {
+    type Meter = Meter;
+
+    fn joined(&self, _stage: &'static str) {}
+
+    fn left(&self, _stage: &'static str) {}
+
+    fn stopping(&self) {}
+
+    fn status(&self, stage: &'static str, partition: i32, status: TaskStatus) {
+        let why = status.why().unwrap_or_default();
+        let text = format!("{stage}[{partition}] is {} {why}", status.as_str());
+        self.note(&text);
+        if let TaskStatus::Halted(why) = status {
+            let fault = format!("{stage}[{partition}] halted: {why}");
+            self.shared.watch.borrow_mut().fail(fault);
+        }
+    }
+
+    fn ended(&self, stage: &'static str, partition: i32) {
+        self.note(&format!("{stage}[{partition}] has ended"));
+    }
+
+    fn lost(&self, stage: &'static str, partition: i32, reason: LostReason) {
+        self.note(&format!("{stage}[{partition}] lost its state: {reason:?}"));
+        self.shared.watch.borrow_mut().lost(reason);
+    }
+
+    fn meter(&self, stage: &'static str, partition: i32) -> Meter {
+        Meter {
+            world: self.clone(),
+            stage,
+            partition,
+        }
+    }
+}
+
+impl World {
+    /// A line of the trace.
+    pub(crate) fn note(&self, text: &str) {
+        let mut watch = self.shared.watch.borrow_mut();
+        watch.note(self.now_us(), self.process, text);
+    }
+}
+
+/// Looks at what a task says of itself.
+pub(crate) struct Meter {
+    world: World,
+    stage: &'static str,
+    partition: i32,
+}
+
+impl TaskMeter for Meter {
+    type Sealed = i64;
+
+    fn restored_record(&mut self) {}
+
+    fn runs(&mut self, stage: Option<&impl Stage>, _topic: &str, next_offset: i64) {
+        let Some(stage) = stage else { return };
+        let state = stage.task_state();
+        let text = format!(
+            "{}[{}] runs from {next_offset}, after transaction {}",
+            self.stage, self.partition, state.sequence
+        );
+        self.world.note(&text);
+    }
+
+    fn received(&mut self, _timestamp_us: i64) {}
+
+    fn sealed(
+        &self,
+        stage: Option<&impl Stage>,
+        _next_offset: i64,
+        _topics: impl Iterator<Item = usize>,
+    ) -> Option<i64> {
+        Some(stage?.task_state().sequence)
+    }
+
+    fn committed(&mut self, sequence: i64, _took_us: i64) {
+        let (stage, partition) = (self.stage, self.partition);
+        let now_us = self.world.now_us();
+        let mut watch = self.world.shared.watch.borrow_mut();
+        watch.committed(now_us, self.world.process, stage, partition, sequence);
+    }
+
+    fn counted(&mut self, _stage: Option<&impl Stage>) {}
+
+    fn not_committed(&self, outcome: CommitOutcome) {
+        self.world.shared.watch.borrow_mut().outcome(outcome);
+    }
+}
+
+impl Crew for World {
+    type Job = Running;
+
+    fn start<K: StageKind>(&self, task: TaskRunner<K, Self>) -> anyhow::Result<Running> {
+        let executor = Rc::clone(&self.shared.executor);
+        let job = executor.spawn(self.process, task.run());
+        Ok(Running { executor, job })
+    }
+}
+
+/// A task at work.
+pub(crate) struct Running {
+    executor: Rc<Executor>,
+    job: JobId,
+}
+
+impl Job for Running {
+    fn has_ended(&self) -> bool {
+        self.executor.has_ended(self.job)
+    }
+
+    fn join(self) -> bool {
+        true
+    }
+}
+
+impl Kafka for World {
+    type Transactions = Producer;
+    type Fetcher = Consumer;
+    type Membership = Member;
+
+    fn deployment(&self) -> &str {
+        DEPLOYMENT
+    }
+
+    fn topic_name(&self, topic: TopicIndex) -> &str {
+        TOPICS[usize::from(topic.0)].name
+    }
+
+    async fn claim(
+        &self,
+        transactional_id: &str,
+        observed: Option<TopicIndex>,
+        timeout: Duration,
+    ) -> anyhow::Result<Producer> {
+        let timeout_us = timeout.as_micros() as i64;
+        let deadline_us = self.now_us() + timeout_us;
+        loop {
+            let claim = |broker: &mut Broker| broker.claim(transactional_id);
+            match self.ask(deadline_us, claim).await {
+                Some(Ok(epoch)) => {
+                    return Ok(Producer {
+                        world: self.clone(),
+                        task: transactional_id.to_owned(),
+                        epoch,
+                        observed,
+                        timeout_us,
+                        batches: Cell::new(0),
+                    });
+                }
+                Some(Err(Refusal::Busy)) if self.now_us() < deadline_us => self.pause(20_000).await,
+                Some(Err(refusal)) => anyhow::bail!("the claim is refused: {refusal:?}"),
+                None => anyhow::bail!("the coordinator does not answer"),
+            }
+        }
+    }
+
+    async fn uncommitted_watermarks(
+        &self,
+        place: Place,
+        timeout: Duration,
+    ) -> anyhow::Result<(i64, i64)> {
+        let marks = |broker: &mut Broker| (broker.log(place).begin, broker.log(place).end);
+        self.ask_in_time(timeout, marks).await
+    }
+
+    fn fetcher(&self, _role: &str) -> anyhow::Result<Consumer> {
+        Ok(Consumer {
+            world: self.clone(),
+            positions: RefCell::default(),
+        })
+    }
+
+    fn join(&self, stage: &str, topic: TopicIndex) -> anyhow::Result<Member> {
+        let mut groups = self.shared.groups.borrow_mut();
+        let partitions = self.shared.broker.borrow().partitions(topic).count();
+        let group = groups
+            .entry(stage.to_owned())
+            .or_insert_with(|| Group::new(topic, partitions, 6_000_000));
+        Ok(Member {
+            world: self.clone(),
+            stage: stage.to_owned(),
+            id: group.join(self.process, self.now_us()),
+        })
+    }
+}
+
+/// A claim's producer.
+pub(crate) struct Producer {
+    world: World,
+    task: String,
+    epoch: i64,
+    observed: Option<TopicIndex>,
+    timeout_us: i64,
+    batches: Cell<u64>,
+}
+
+impl Producer {
+    /// Aborts as far as that can be done, and says what is known then.
+    async fn abort(&self, error: anyhow::Error) -> Outcome {
+        let deadline_us = self.world.now_us() + self.timeout_us;
+        let end = |broker: &mut Broker| broker.end(&self.task, self.epoch, false);
+        match self.world.ask(deadline_us, end).await {
+            Some(Ok(())) => Outcome::Aborted(error),
+            Some(Err(_)) => Outcome::Fenced(error),
+            None => Outcome::Unknown(error),
+        }
+    }
+}
+
+impl Transactions for Producer {
+    async fn commit(&self, records: &[OutputRecord]) -> Outcome {
+        let shared = &self.world.shared;
+        let deadline_us = self.world.now_us() + self.timeout_us;
+        let mut batches: BTreeMap<Place, Vec<(Bytes, Bytes)>> = BTreeMap::new();
+        for record in records {
+            let bytes = |bytes: &Option<Vec<u8>>| bytes.as_deref().map(Rc::from);
+            let place = (record.topic, record.partition);
+            let of_place = batches.entry(place).or_default();
+            of_place.push((bytes(&record.key), bytes(&record.value)));
+        }
+        // Partitions are written side by side, in any order.
+        let mut batches: Vec<_> = batches.into_iter().collect();
+        for last in (1..batches.len()).rev() {
+            let other = shared.random.borrow_mut().below(last as u64 + 1) as usize;
+            batches.swap(last, other);
+        }
+        let mut append_time_us: Option<i64> = None;
+        for (place, records) in &batches {
+            let batch = self.batches.replace(self.batches.get() + 1) + 1;
+            loop {
+                let produced = self
+                    .world
+                    .ask(deadline_us, |broker| {
+                        let now_us = shared.broker_time_us();
+                        broker.produce(&self.task, self.epoch, (*place, batch), now_us, records)
+                    })
+                    .await;
+                match produced {
+                    Some(Ok(time_us)) => {
+                        if self.observed == Some(place.0) {
+                            let earliest = append_time_us.unwrap_or(time_us).min(time_us);
+                            append_time_us = Some(earliest);
+                        }
+                        break;
+                    }
+                    Some(Err(Refusal::Busy)) if self.world.now_us() < deadline_us => {
+                        self.world.pause(10_000).await;
+                    }
+                    Some(Err(Refusal::Fenced)) => return Outcome::Fenced(anyhow!("fenced")),
+                    Some(Err(Refusal::Busy)) | None => {
+                        return self.abort(anyhow!("a batch was not delivered")).await;
+                    }
+                }
+            }
+        }
+        let end = |broker: &mut Broker| broker.end(&self.task, self.epoch, true);
+        match self.world.ask(deadline_us, end).await {
+            Some(Ok(())) => Outcome::Committed { append_time_us },
+            Some(Err(_)) => Outcome::Fenced(anyhow!("fenced")),
+            None => Outcome::Unknown(anyhow!("the commit was not answered")),
+        }
+    }
+}
+
+/// A consumer's place in a partition.
+#[derive(Clone, Copy, Debug)]
+struct Position {
+    offset: i64,
+    /// Whether anything was read there.
+    is_known: bool,
+}
+
+/// A consumer of explicitly assigned partitions.
+pub(crate) struct Consumer {
+    world: World,
+    positions: RefCell<BTreeMap<Place, Position>>,
+}
+
+/// A record that was fetched.
+pub(crate) struct Record {
+    place: Place,
+    offset: i64,
+    timestamp_us: i64,
+    key: Bytes,
+    value: Bytes,
+}
+
+impl Received for Record {
+    fn topic(&self) -> TopicIndex {
+        self.place.0
+    }
+
+    fn record(&self) -> InputRecord<'_> {
+        InputRecord {
+            partition: self.place.1,
+            offset: self.offset,
+            timestamp_us: self.timestamp_us,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            schema_header: None,
+        }
+    }
+}
+
+impl Consumer {
+    /// The next committed record of any partition, past markers and what was aborted.
+    fn next(&self) -> Option<Polled<Record>> {
+        let broker = self.world.shared.broker.borrow();
+        for (place, position) in self.positions.borrow_mut().iter_mut() {
+            let log = broker.log(*place);
+            if position.offset < log.begin || position.offset > log.end {
+                return Some(Polled::OutOfRange);
+            }
+            let stable = broker.last_stable_offset(*place);
+            for entry in log.from(position.offset) {
+                if entry.offset >= stable {
+                    break;
+                }
+                position.offset = entry.offset + 1;
+                position.is_known = true;
+                let Some((key, value)) = &entry.record else {
+                    continue;
+                };
+                if broker.is_committed(entry) {
+                    return Some(Polled::Record(Record {
+                        place: *place,
+                        offset: entry.offset,
+                        timestamp_us: entry.timestamp_us,
+                        key: key.clone(),
+                        value: value.clone(),
+                    }));
+                }
+            }
+            // What was compacted away is passed too.
+            if position.offset < stable {
+                position.offset = stable;
+                position.is_known = true;
+            }
+        }
+        None
+    }
+}
+
+impl Fetcher for Consumer {
+    type Record<'a> = Record;
+
+    fn assign(&self, places: &[(Place, i64)]) -> anyhow::Result<()> {
+        let broker = self.world.shared.broker.borrow();
+        let position = |&(place, offset): &(Place, i64)| {
+            let offset = match offset {
+                -1 => broker.log(place).begin,
+                offset => offset,
+            };
+            let is_known = false;
+            (place, Position { offset, is_known })
+        };
+        *self.positions.borrow_mut() = places.iter().map(position).collect();
+        Ok(())
+    }
+
+    async fn poll(&self, timeout: Duration) -> Polled<Record> {
+        self.world.pause(50).await;
+        if !self.world.shared.is_heard(self.world.process) {
+            self.world.pause(timeout.as_micros() as i64).await;
+            return Polled::Nothing;
+        }
+        if let Some(polled) = self.next() {
+            return polled;
+        }
+        self.world.pause(timeout.as_micros() as i64).await;
+        self.next().unwrap_or(Polled::Nothing)
+    }
+
+    fn position(&self, place: Place) -> Option<i64> {
+        let positions = self.positions.borrow();
+        let position = positions.get(&place).filter(|position| position.is_known)?;
+        Some(position.offset)
+    }
+
+    async fn watermarks(&self, place: Place, timeout: Duration) -> anyhow::Result<(i64, i64)> {
+        let marks =
+            |broker: &mut Broker| (broker.log(place).begin, broker.last_stable_offset(place));
+        self.world.ask_in_time(timeout, marks).await
+    }
+}
+
+/// A member of a stage's group.
+pub(crate) struct Member {
+    world: World,
+    stage: String,
+    id: MemberId,
+}
+
+impl Member {
+    fn group<T>(&self, with: impl FnOnce(&mut Group) -> T) -> Option<T> {
+        let mut groups = self.world.shared.groups.borrow_mut();
+        groups.get_mut(&self.stage).map(with)
+    }
+}
+
+impl Membership for Member {
+    async fn poll(&self, timeout: Duration) -> Option<Rebalance> {
+        let now_us = self.world.now_us();
+        if let Some(said) = self.group(|group| group.poll(self.id, now_us)).flatten() {
+            return Some(said);
+        }
+        self.world.pause(timeout.as_micros() as i64).await;
+        let now_us = self.world.now_us();
+        self.group(|group| group.poll(self.id, now_us)).flatten()
+    }
+
+    fn accept(&self, _places: &[Place]) -> anyhow::Result<()> {
+        self.group(|group| group.accept(self.id));
+        Ok(())
+    }
+
+    fn release(&self, places: &[Place]) -> anyhow::Result<()> {
+        self.group(|group| group.release(self.id, places));
+        Ok(())
+    }
+
+    fn report(&self, _offsets: &[(Place, i64)]) {}
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        if self.world.shared.executor.is_alive(self.world.process) {
+            self.group(|group| group.leave(self.id));
+        }
+    }
+}
