@@ -11,7 +11,11 @@ FUZZ := processor/normalize/fuzz
 # Executions for each fuzz target.
 RUNS ?= 10000000
 
-.PHONY: help demo setup check test fuzz bench clean
+# Worlds of the deterministic simulator; SEED=x replays one, with its trace.
+SEEDS ?= 10000
+SEED ?=
+
+.PHONY: help demo setup check test fuzz simulate mutants bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -28,6 +32,7 @@ check: setup $(CARGO_DENY) ## formatting, lints, licences and sources of depende
 	cargo fmt --manifest-path $(FUZZ)/Cargo.toml --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p rollcall --no-default-features --locked -- -D warnings
+	cargo clippy -p rollcall-world --features mutants --locked -- -D warnings
 	$(CARGO_DENY) --workspace --locked check --hide-inclusion-graph licenses sources bans
 	$(CARGO_DENY) --manifest-path $(FUZZ)/Cargo.toml --config deny.toml --locked check --hide-inclusion-graph licenses sources bans
 	@echo "check: advisories are NOT checked: their database is not in a package registry"
@@ -36,10 +41,17 @@ check: setup $(CARGO_DENY) ## formatting, lints, licences and sources of depende
 test: export PROPTEST_RNG_SEED ?= 1
 test: setup ## all tests, on a real Kafka, registry and PostgreSQL
 	cargo test --workspace --locked
+	cargo run --release --locked -p rollcall-world --bin rollcall-world -- $(SEEDS)
 	SEED=1 $(FUZZ)/run.sh 20000
 
 fuzz: ## every parser against hostile input, RUNS=10000000 times each; what it learns stays in target/fuzz/corpus
 	CORPUS=$(CARGO_TARGET_DIR)/fuzz/corpus $(FUZZ)/run.sh $(RUNS)
+
+simulate: ## the pipeline's tasks in SEEDS=10000 seeded worlds of faults; SEED=x replays one, with its trace
+	cargo run --release --locked -p rollcall-world --bin rollcall-world -- $(if $(SEED),--seed $(SEED),$(SEEDS))
+
+mutants: ## named defects, switched on one by one: some world must find each within 2,000 seeds
+	cargo run --release --locked -p rollcall-world --features mutants --bin rollcall-mutants -- 2000
 
 bench: setup ## throughput of the normalizer and the codec
 	cargo bench --locked -p rollcall-normalize --bench normalize

@@ -60,6 +60,7 @@ fn the_core_has_no_io() {
     for room in [
         "domain",
         "normalize",
+        "defects",
         "engine",
         "codec",
         "stages",

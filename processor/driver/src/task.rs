@@ -11,6 +11,7 @@ use crate::ports::{
 };
 use anyhow::Context as _;
 use rollcall_codec::{Encoder, SchemaIds};
+use rollcall_defects::{Defect, is_on};
 use rollcall_engine::record::TopicIndex;
 use rollcall_engine::task::{
     Action, CommitOutcome, LostReason, RestoreStatus, RestoreTarget, State, Task, TaskError,
@@ -191,10 +192,22 @@ impl<K: StageKind, W: World> TaskRunner<K, W> {
         let meter = world.meter(self.kind.name(), self.partition);
         task.claim(self.kind.make(self.partition, Encoder::new(ids)))?;
         let observed = self.kind.observed().map(|topic| topic.index);
+        if is_on(Defect::RestoreBeforeClaim) {
+            let targets = self.restore_targets().await?;
+            let producer = world.claim(&id, observed, timeout).await?;
+            return self.claimed(task, producer, targets, meter, &id);
+        }
         let producer = world
             .claim(&id, observed, timeout)
             .await
             .with_context(|| format!("{id} can't be claimed"))?;
+        let targets = self.restore_targets().await?;
+        self.claimed(task, producer, targets, meter, &id)
+    }
+
+    /// The state's partitions and their ends.
+    async fn restore_targets(&self) -> anyhow::Result<Vec<RestoreTarget>> {
+        let world = &self.world;
         let mut targets = Vec::new();
         for (topic, partition) in self.kind.state(self.partition) {
             let topic = topic.index;
@@ -212,9 +225,22 @@ impl<K: StageKind, W: World> TaskRunner<K, W> {
                 end_offset,
             });
         }
+        Ok(targets)
+    }
+
+    /// The claim is made, and the ends are known.
+    fn claimed(
+        &self,
+        task: &mut Task<K::Stage>,
+        producer: W::Transactions,
+        targets: Vec<RestoreTarget>,
+        meter: W::Meter,
+        id: &str,
+    ) -> anyhow::Result<Clients<W>> {
+        let world = &self.world;
         task.handle_claimed(world.elapsed_us(), targets)?;
         let input = world
-            .fetcher(&id)
+            .fetcher(id)
             .context("the input's consumer can't be made")?;
         Ok(Clients {
             has_committed: Cell::new(false),
@@ -310,6 +336,9 @@ impl<K: StageKind, W: World> TaskRunner<K, W> {
         let input = &clients.input;
         let offset = match next_offset {
             Some(offset) => offset,
+            None if is_on(Defect::StartsAtTheEnd) => {
+                input.watermarks(self.input(), REQUEST).await?.1
+            }
             None => input.watermarks(self.input(), REQUEST).await?.0,
         };
         task.handle_input_position(offset)?;
@@ -457,6 +486,11 @@ impl<K: StageKind, W: World> TaskRunner<K, W> {
                     }
                     if let Some(stage) = task.processor_mut_for_shell() {
                         stage.learn_schema(topic, schema, &lookup);
+                    }
+                }
+                Err(_) if is_on(Defect::RegistryAwayTakenForUnknown) => {
+                    if let Some(stage) = task.processor_mut_for_shell() {
+                        stage.learn_schema(topic, schema, &SchemaLookup::Unknown);
                     }
                 }
                 Err(error) => {

@@ -5,6 +5,7 @@
 //! They must not know a worker's clock; every time comes from a log's append.
 
 use crate::limits::MAX_UPSTREAMS;
+use rollcall_defects::{Defect, is_on};
 
 /// The time of a task that reads a log directly: the largest append time seen.
 ///
@@ -92,6 +93,9 @@ impl UpstreamTimes {
     /// The least of the upstream times; `None` (−∞) while one has not reported, or if there are none.
     #[must_use]
     pub fn now(&self) -> Option<i64> {
+        if is_on(Defect::StageTimeAsMaximum) {
+            return self.times_us.iter().copied().max().flatten();
+        }
         self.times_us.iter().copied().min().flatten()
     }
 

@@ -62,6 +62,7 @@ use core::fmt::{Debug, Display};
 use level::Level;
 use restore::Restore;
 pub use restore::{BadTargets, RestoreStalled, RestoreTarget};
+use rollcall_defects::{Defect, is_on};
 pub use state::{Input, State};
 
 /// The settings of a task.
@@ -382,7 +383,8 @@ impl<P: Processor> Task<P> {
         };
         let processed = processor.process(record, &mut self.batch);
         self.dropping_on_error(LostReason::Processor, processed)?;
-        self.run.next_offset = record.offset.saturating_add(1);
+        let step = i64::from(!is_on(Defect::OffsetPlusOneMissing));
+        self.run.next_offset = record.offset.saturating_add(step);
         self.run.records += 1;
         self.run.since_us.get_or_insert(now_us);
         Ok(())
@@ -419,7 +421,8 @@ impl<P: Processor> Task<P> {
         self.check(Input::EndOffset)?;
         let append_time_us = self.run.level.take_asked().ok_or(TaskError::NotAsked)?;
         let position = self.run.next_offset.max(0);
-        if end_offset.is_some_and(|end_offset| position >= end_offset) {
+        let is_level = end_offset.is_some_and(|end_offset| position >= end_offset);
+        if is_level || is_on(Defect::IdleTimeWhileLagging) {
             self.run.idle_append_us = Some(append_time_us);
         }
         if self.state == State::Running {
@@ -466,6 +469,12 @@ impl<P: Processor> Task<P> {
     pub fn handle_commit(&mut self, outcome: CommitOutcome, now_us: i64) -> Outcome<P> {
         let reason = match outcome {
             CommitOutcome::Committed => return self.committed(now_us),
+            CommitOutcome::Aborted if is_on(Defect::AbortTakenForSuccess) => {
+                return self.committed(now_us);
+            }
+            CommitOutcome::Unknown if is_on(Defect::UnknownTakenForSuccess) => {
+                return self.committed(now_us);
+            }
             CommitOutcome::Aborted => LostReason::Aborted,
             CommitOutcome::Fenced => LostReason::Fenced,
             CommitOutcome::Unknown => LostReason::UnknownOutcome,

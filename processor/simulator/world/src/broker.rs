@@ -30,6 +30,8 @@ pub(crate) struct Entry {
     pub(crate) txn: Option<TxnId>,
     /// `None`: a marker.
     pub(crate) record: Option<(Bytes, Bytes)>,
+    /// Of a tombstone that was compacted once: until when it stays.
+    stays_until_us: Option<i64>,
 }
 
 /// A partition.
@@ -50,6 +52,7 @@ impl Log {
             timestamp_us,
             txn,
             record,
+            stays_until_us: None,
         });
         self.end += 1;
     }
@@ -296,8 +299,9 @@ impl Broker {
     }
 
     /// Compacts a partition: of each key, what stands below the last stable offset keeps only its last committed record;
-    /// tombstones go where `tombstones` says so. The last entries are the active segment, which stays.
-    pub(crate) fn compact(&mut self, place: Place, active: usize, tombstones: bool) {
+    /// a tombstone stays for `tombstones_us` after the first compaction that it saw, so that who has read the value before
+    /// it has that long to read it too. The last entries are the active segment, which stays.
+    pub(crate) fn compact(&mut self, place: Place, now_us: i64, active: usize, tombstones_us: i64) {
         let stable = self.last_stable_offset(place);
         let log = self.log(place);
         let head = log.entries.len().saturating_sub(active);
@@ -309,7 +313,10 @@ impl Broker {
                 // Markers stay as long as anything of theirs may: for ever, here.
                 None => true,
                 Some((Some(key), value)) if self.is_committed(entry) => {
-                    seen.insert(key) && !(tombstones && value.is_none())
+                    let is_over = entry
+                        .stays_until_us
+                        .is_some_and(|until_us| until_us < now_us);
+                    seen.insert(key) && !(is_over && value.is_none())
                 }
                 Some(_) => false,
             });
@@ -317,6 +324,11 @@ impl Broker {
         kept.reverse();
         let mut kept = kept.into_iter();
         let log = self.log_mut(place);
+        for entry in &mut log.entries[..head] {
+            if matches!(entry.record, Some((_, None))) {
+                entry.stays_until_us.get_or_insert(now_us + tombstones_us);
+            }
+        }
         log.entries.retain(|_| kept.next().unwrap_or(true));
     }
 }

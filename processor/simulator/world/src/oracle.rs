@@ -7,7 +7,7 @@ use crate::broker::{Broker, Entry};
 use crate::load::{ACCEPTANCE_US, FUTURE_TOLERANCE_US, Ledger, Made, Sent};
 use rollcall_codec::{Decoder, Message, messages, wire};
 use rollcall_domain::pipeline::{Progress, Rejection, RollupUpdate, UpdateKind};
-use rollcall_domain::{Accumulator, GroupingSet, RollupKey};
+use rollcall_domain::{Accumulator, Grain, GroupingSet, RollupKey};
 use rollcall_driver::ports::Place;
 use rollcall_stages::layout::{self, updates_topic};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,8 +161,8 @@ pub(crate) fn progress(broker: &Broker, place: Place) -> Option<Progress> {
     }
 }
 
-/// Whether everything that was sent is folded into all rollups.
-pub(crate) fn is_level(broker: &Broker) -> bool {
+/// Whether everything that was sent is folded into all rollups, and minutes are closed through that time.
+pub(crate) fn is_level(broker: &Broker, closed_us: i64) -> bool {
     let raw = broker.partitions(layout::SNAPSHOTS.index);
     let ends: Vec<i64> = raw.map(|place| broker.log(place).end).collect();
     let mut updates = GroupingSet::ALL
@@ -173,6 +173,11 @@ pub(crate) fn is_level(broker: &Broker) -> bool {
             progress(broker, place).is_some_and(|progress| {
                 let folded = progress.folded.iter();
                 folded.map(|at| at.offset).eq(ends.iter().copied())
+                    && progress
+                        .closed_through
+                        .iter()
+                        .filter(|closed| closed.grain == Grain::Minute)
+                        .all(|closed| closed.through.as_micros() >= closed_us)
             })
         })
 }
@@ -182,7 +187,83 @@ pub(crate) fn compare(broker: &Broker, ledger: &Ledger) -> Result<(), String> {
     let expected = fold(broker, ledger);
     compare_details(broker, &expected)?;
     compare_letters(broker, &expected)?;
-    compare_rollups(broker, &expected.table)
+    compare_rollups(broker, &expected.table)?;
+    check_times(broker)?;
+    check_transactions(broker)
+}
+
+/// No task's time is ahead of what it has read: what is still unread was appended at that time or later. ROLLUP's is no
+/// later than the least that was reported to it.
+fn check_times(broker: &Broker) -> Result<(), String> {
+    for place in broker.partitions(layout::PARTIALS.index) {
+        // By upstream: when it was appended, and what it reports.
+        let mut reports: BTreeMap<i32, Vec<(i64, i64)>> = BTreeMap::new();
+        for (entry, value) in committed(broker, place) {
+            let partials = decode::<messages::RollupPartials>(value);
+            let (upstream, time_us) = (partials.source_partition, partials.stage_time.as_micros());
+            let report = (entry.timestamp_us, time_us);
+            reports.entry(upstream).or_default().push(report);
+            let raw = broker.log((layout::SNAPSHOTS.index, upstream));
+            let unread = raw.from(partials.next_offset.max(0)).first();
+            if let Some(unread) = unread.filter(|unread| unread.timestamp_us < time_us) {
+                return Err(format!(
+                    "normalize[{upstream}] says {time_us} before it has read what was appended at {}",
+                    unread.timestamp_us
+                ));
+            }
+        }
+        let upstreams = broker.partitions(layout::SNAPSHOTS.index).count();
+        for (at_us, progress) in progresses(broker, (layout::UPDATES_USER.index, place.1)) {
+            let latest = |reports: &Vec<(i64, i64)>| {
+                let before = reports.iter().filter(|(when, _)| *when <= at_us);
+                before.map(|(_, time_us)| *time_us).max()
+            };
+            let latest: Vec<i64> = reports.values().filter_map(latest).collect();
+            let least = latest
+                .iter()
+                .copied()
+                .min()
+                .filter(|_| latest.len() == upstreams);
+            let time_us = progress.stage_time.as_micros();
+            if time_us > least.unwrap_or(i64::MIN) {
+                return Err(format!(
+                    "rollup[{}] says {time_us}, but the least that was reported to it is {least:?}",
+                    place.1
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn progresses(broker: &Broker, place: Place) -> impl Iterator<Item = (i64, Progress)> {
+    committed(broker, place).filter_map(|(entry, value)| {
+        match decode::<messages::RollupUpdate>(value) {
+            RollupUpdate::Progress(progress) => Some((entry.timestamp_us, progress)),
+            RollupUpdate::Value { .. } => None,
+        }
+    })
+}
+
+/// Each of ROLLUP's transactions ends with PROGRESS: SINK cuts its flushes there.
+fn check_transactions(broker: &Broker) -> Result<(), String> {
+    for set in GroupingSet::ALL {
+        for place in broker.partitions(updates_topic(set).index) {
+            let mut last = BTreeMap::new();
+            for (entry, value) in committed(broker, place) {
+                last.insert(entry.txn, (entry.offset, value));
+            }
+            for (offset, value) in last.into_values() {
+                if let RollupUpdate::Value { .. } = decode::<messages::RollupUpdate>(value) {
+                    return Err(format!(
+                        "a transaction of {} rollups ends without PROGRESS, at offset {offset}",
+                        set.as_str()
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, expected: &T) -> Result<(), String> {

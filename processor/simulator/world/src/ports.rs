@@ -35,6 +35,10 @@ pub(crate) struct Weather {
     pub(crate) loss: u64,
     /// The longest time that a request or an answer takes.
     pub(crate) delay_us: u64,
+    /// Processes that nothing is fetched for until then, though all else reaches them.
+    pub(crate) starved_until_us: BTreeMap<ProcessId, i64>,
+    /// Processes that the group does not hear until then, though all else reaches them.
+    pub(crate) unheard_until_us: BTreeMap<ProcessId, i64>,
     /// Processes that reach nobody until then.
     pub(crate) cut_until_us: BTreeMap<ProcessId, i64>,
     /// The registry does not answer until then.
@@ -61,6 +65,22 @@ impl Shared {
 
     /// Whether the group hears of a process.
     pub(crate) fn is_heard(&self, process: ProcessId) -> bool {
+        let now_us = self.executor.now_us();
+        let weather = self.weather.borrow();
+        let until_us = weather.unheard_until_us.get(&process);
+        until_us.is_none_or(|until_us| *until_us <= now_us) && self.is_reached(process)
+    }
+
+    /// Whether anything is fetched for a process.
+    fn is_fed(&self, process: ProcessId) -> bool {
+        let now_us = self.executor.now_us();
+        let weather = self.weather.borrow();
+        let until_us = weather.starved_until_us.get(&process);
+        until_us.is_none_or(|until_us| *until_us <= now_us) && self.is_reached(process)
+    }
+
+    /// Whether the broker's partitions and coordinators reach a process.
+    fn is_reached(&self, process: ProcessId) -> bool {
         let weather = self.weather.borrow();
         let now_us = self.executor.now_us();
         weather.broker_away_until_us <= now_us
@@ -93,7 +113,7 @@ impl World {
             (delay_us, random.chance(weather.loss))
         };
         self.pause(delay_us).await;
-        !is_lost && self.shared.is_heard(self.process)
+        !is_lost && self.shared.is_reached(self.process)
     }
 
     /// A request to the broker and its answer, tried again until `deadline_us`; `None`: no answer came, and whether the
@@ -317,6 +337,7 @@ impl Kafka for World {
                         observed,
                         timeout_us,
                         batches: Cell::new(0),
+                        is_broken: Cell::new(false),
                     });
                 }
                 Some(Err(Refusal::Busy)) if self.now_us() < deadline_us => self.pause(20_000).await,
@@ -364,6 +385,8 @@ pub(crate) struct Producer {
     observed: Option<TopicIndex>,
     timeout_us: i64,
     batches: Cell<u64>,
+    /// A transaction did not end as it should: the client begins no other.
+    is_broken: Cell<bool>,
 }
 
 impl Producer {
@@ -381,6 +404,19 @@ impl Producer {
 
 impl Transactions for Producer {
     async fn commit(&self, records: &[OutputRecord]) -> Outcome {
+        if self.is_broken.replace(true) {
+            return Outcome::Unknown(anyhow!("the transaction before has not ended"));
+        }
+        let outcome = self.write(records).await;
+        // After an abort a client may begin anew.
+        self.is_broken
+            .set(matches!(outcome, Outcome::Fenced(_) | Outcome::Unknown(_)));
+        outcome
+    }
+}
+
+impl Producer {
+    async fn write(&self, records: &[OutputRecord]) -> Outcome {
         let shared = &self.world.shared;
         let deadline_us = self.world.now_us() + self.timeout_us;
         let mut batches: BTreeMap<Place, Vec<(Bytes, Bytes)>> = BTreeMap::new();
@@ -532,7 +568,9 @@ impl Fetcher for Consumer {
 
     async fn poll(&self, timeout: Duration) -> Polled<Record> {
         self.world.pause(50).await;
-        if !self.world.shared.is_heard(self.world.process) {
+        // A fetch may be under way while nothing is at hand.
+        let is_late = self.world.shared.random.borrow_mut().chance(50_000);
+        if is_late || !self.world.shared.is_fed(self.world.process) {
             self.world.pause(timeout.as_micros() as i64).await;
             return Polled::Nothing;
         }

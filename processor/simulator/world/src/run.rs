@@ -4,7 +4,7 @@ use crate::broker::Broker;
 use crate::executor::{ENVIRONMENT, Executor, ProcessId};
 use crate::load::{ACCEPTANCE_US, FUTURE_TOLERANCE_US, Ledger, Load};
 use crate::oracle;
-use crate::ports::{DEPLOYMENT, Shared, Weather, World};
+use crate::ports::{BEGIN_US, DEPLOYMENT, Shared, Weather, World};
 use crate::watch::Watch;
 use rollcall_domain::GroupingSet;
 use rollcall_driver::{
@@ -28,6 +28,8 @@ const LOAD_US: i64 = 100 * SECOND_US;
 const FAULTS_US: i64 = 120 * SECOND_US;
 /// How long it may take until everything is level once there are no faults.
 const LEVEL_US: i64 = 120 * SECOND_US;
+/// How long tombstones stay: longer than any restore takes, as a day does outside.
+const TOMBSTONES_US: i64 = 60 * SECOND_US;
 /// Steps after which a world counts as hanging.
 const STEPS_MAX: u64 = 5_000_000;
 
@@ -259,12 +261,14 @@ async fn live(
     }
     restart(&shared, &setting, &mut programs, shared.executor.now_us());
     let result = loop {
-        if oracle::is_level(&shared.broker.borrow()) {
+        // What came while faults were injected is closed by then, if windows close while nothing comes.
+        let closed_us = BEGIN_US + FAULTS_US - setting.grace_us[0];
+        if oracle::is_level(&shared.broker.borrow(), closed_us) {
             break Ok(());
         }
         if shared.executor.now_us() > FAULTS_US + LEVEL_US {
             break Err(format!(
-                "not everything is folded {} s after the last fault",
+                "not everything is folded and closed {} s after the last fault",
                 LEVEL_US / SECOND_US
             ));
         }
@@ -319,7 +323,7 @@ fn inject(shared: &Rc<Shared>, programs: &mut [Program], now_us: i64) {
     let program = &mut programs[program];
     let process = program.process;
     let until_us = now_us + random.between(SECOND_US / 2, 20 * SECOND_US);
-    let what = match random.below(9) {
+    let what = match random.below(12) {
         0 | 1 => {
             program.restart_us = Some(now_us + random.between(0, 8 * SECOND_US));
             shared.executor.kill(process);
@@ -343,7 +347,17 @@ fn inject(shared: &Rc<Shared>, programs: &mut [Program], now_us: i64) {
             shared.weather.borrow_mut().broker_away_until_us = until_us;
             "brokers away"
         }
-        7 => {
+        7 | 8 => {
+            let mut weather = shared.weather.borrow_mut();
+            weather.unheard_until_us.insert(process, until_us);
+            "processes that the group does not hear"
+        }
+        9 => {
+            let mut weather = shared.weather.borrow_mut();
+            weather.starved_until_us.insert(process, until_us);
+            "processes that nothing is fetched for"
+        }
+        10 => {
             shared.weather.borrow_mut().registry_away_until_us = until_us;
             "registries away"
         }
@@ -352,7 +366,7 @@ fn inject(shared: &Rc<Shared>, programs: &mut [Program], now_us: i64) {
             for topic in TOPICS.iter().filter(|topic| topic.compacted) {
                 for place in broker.partitions(topic.index) {
                     let active = random.below(4) as usize;
-                    broker.compact(place, active, random.chance(500_000));
+                    broker.compact(place, now_us, active, TOMBSTONES_US);
                 }
             }
             "compactions"

@@ -1,5 +1,6 @@
 //! What NORMALIZE remembers of each machine: its latest CPU times and its latest snapshot ids.
 
+use rollcall_defects::{Defect, is_on};
 use rollcall_domain::hll::hash_bytes;
 use rollcall_domain::pipeline::{MachineCpu, NormalizeState, RecentIds};
 use rollcall_domain::snapshot::SnapshotId;
@@ -115,6 +116,10 @@ impl Memory {
     pub(crate) fn changes(&mut self) -> Vec<(String, NormalizeState)> {
         self.changed_runs.sort_unstable();
         self.changed_runs.dedup();
+        if is_on(Defect::DedupeRunLost) {
+            let last = self.changed_runs.len().saturating_sub(1);
+            self.changed_runs.drain(..last);
+        }
         let runs = self.changed_runs.iter().filter_map(|(machine, slot)| {
             let ring = self.ids.get(machine)?;
             let run = ring.runs.iter().find(|run| slot_of(run.first) == *slot)?;

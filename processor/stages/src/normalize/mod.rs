@@ -18,6 +18,7 @@ use accept::{Accepted, Material, Rejected};
 use memory::Memory;
 use partials::Partials;
 use rollcall_codec::{Encoder, messages};
+use rollcall_defects::{Defect, is_on};
 use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::pipeline::{DeadLetter, Partial, Rejection, RollupPartials, TaskState};
 use rollcall_domain::snapshot::{Snapshot, SnapshotId};
@@ -311,6 +312,9 @@ impl NormalizeStage {
             .into_iter()
             .enumerate()
         {
+            if partials.is_empty() && is_on(Defect::EmptyPartialsLeftOut) {
+                continue;
+            }
             let runs = split(partials);
             let last = runs.len() - 1;
             for (index, partials) in runs.into_iter().enumerate() {
@@ -417,6 +421,9 @@ impl Processor for NormalizeStage {
             if let Some(found) = found {
                 self.state = found;
             }
+            if is_on(Defect::CountsLostOnRestore) {
+                self.state.counts = Default::default();
+            }
             return Ok(());
         }
         let state = match value {
@@ -428,6 +435,9 @@ impl Processor for NormalizeStage {
             ),
             None => None,
         };
+        if is_on(Defect::DedupeLostOnRestore) && text.contains("/ids/") {
+            return Ok(());
+        }
         self.memory.restore(&text, state);
         Ok(())
     }
@@ -476,7 +486,9 @@ impl Processor for NormalizeStage {
     }
 
     fn idle_append(&mut self, append_time_us: i64) {
-        self.time.handle_idle_append(append_time_us);
+        if !is_on(Defect::IdleTimeForgotten) {
+            self.time.handle_idle_append(append_time_us);
+        }
     }
 }
 

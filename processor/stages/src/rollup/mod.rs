@@ -17,6 +17,7 @@ use crate::schemas::StageReaders;
 use crate::stage::{Counted, Stage, StageError};
 use crate::task_state;
 use rollcall_codec::{Encoder, messages};
+use rollcall_defects::{Defect, is_on};
 use rollcall_domain::pipeline::{Partial, RollupPartials, RollupState, TaskState, Upstream};
 use rollcall_domain::rollup::{Accumulator, GroupingSet};
 use rollcall_domain::time::Timestamp;
@@ -261,6 +262,11 @@ impl Processor for RollupStage {
                 self.check_upstreams(&found)?;
                 self.state = found;
             }
+            if is_on(Defect::ClosedThroughForgotten) {
+                for closed in &mut self.state.closed_through {
+                    closed.through = Timestamp::MIN;
+                }
+            }
             return Ok(());
         }
         let (set, grain, start, rollup_key) = parse_state_key(&text)
@@ -330,7 +336,9 @@ impl Processor for RollupStage {
         for set in GroupingSet::ALL {
             let windows = &mut self.windows[set as usize];
             windows.advance(stage_time);
-            windows.enforce_limit();
+            if !is_on(Defect::EarlyClosingNotNoted) {
+                windows.enforce_limit();
+            }
             for closed in self
                 .state
                 .closed_through
@@ -346,9 +354,20 @@ impl Processor for RollupStage {
                     closed.through = Timestamp::from_micros(through);
                 }
             }
-            self.seal_set(set, batch)?;
+            if is_on(Defect::EarlyClosingNotNoted) {
+                self.windows[set as usize].enforce_limit();
+            }
+            if !is_on(Defect::ProgressTooEarly) {
+                self.seal_set(set, batch)?;
+            }
         }
-        self.seal_progress(batch)
+        self.seal_progress(batch)?;
+        if is_on(Defect::ProgressTooEarly) {
+            for set in GroupingSet::ALL {
+                self.seal_set(set, batch)?;
+            }
+        }
+        Ok(())
     }
 
     fn committed(&mut self) {

@@ -5,6 +5,7 @@ use super::state_key::state_key;
 use crate::layout;
 use crate::stage::StageError;
 use crate::task_state;
+use rollcall_defects::{Defect, is_on};
 use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::pipeline::{Progress, RollupUpdate, UpdateKind};
 use rollcall_domain::rollup::{GroupingSet, RollupKey};
@@ -41,20 +42,24 @@ impl RollupStage {
                     is_open.then_some(&mut state),
                 )
                 .map_err(StageError::unencodable)?;
-            batch.push(OutputRecord {
-                topic: layout::updates_topic(set).index,
-                partition,
-                key: Some(change.key.as_bytes().to_vec()),
-                value: Some(update),
-            });
-            if change.kind == ChangeKind::Correction {
+            let is_late = change.kind == ChangeKind::Correction;
+            if !(is_late && is_on(Defect::LateDropped)) {
+                batch.push(OutputRecord {
+                    topic: layout::updates_topic(set).index,
+                    partition,
+                    key: Some(change.key.as_bytes().to_vec()),
+                    value: Some(update),
+                });
+            }
+            if is_late || (!is_open && is_on(Defect::TombstoneForgotten)) {
                 continue;
             }
+            let keeps_state = is_open && !is_on(Defect::TombstoneTooEarly);
             batch.push(OutputRecord {
                 topic: layout::STATE_ROLLUP.index,
                 partition,
                 key: Some(state_key(set, window, change.key).into_bytes()),
-                value: is_open.then_some(state),
+                value: keeps_state.then_some(state),
             });
         }
         Ok(())
@@ -69,7 +74,7 @@ impl RollupStage {
                 .iter()
                 .map(|upstream| SourceOffset {
                     partition: upstream.partition,
-                    offset: upstream.next_offset,
+                    offset: upstream.next_offset + i64::from(is_on(Defect::ProgressTooFar)),
                 })
                 .collect(),
             closed_through: self.state.closed_through.clone(),
@@ -100,6 +105,7 @@ fn kind_of(kind: ChangeKind) -> UpdateKind {
     match kind {
         ChangeKind::Update => UpdateKind::Update,
         ChangeKind::Closed => UpdateKind::Closed,
+        ChangeKind::Correction if is_on(Defect::CorrectionReplaces) => UpdateKind::Closed,
         ChangeKind::Correction => UpdateKind::Correction,
     }
 }
