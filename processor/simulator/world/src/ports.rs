@@ -33,6 +33,8 @@ pub(crate) const DEPLOYMENT: &str = "world";
 pub(crate) struct Weather {
     /// Requests and answers that are lost, in parts of a million.
     pub(crate) loss: u64,
+    /// Polls that give nothing though something is there, in parts of a million.
+    pub(crate) late: u64,
     /// The longest time that a request or an answer takes.
     pub(crate) delay_us: u64,
     /// Processes that nothing is fetched for until then, though all else reaches them.
@@ -326,6 +328,17 @@ impl Kafka for World {
     ) -> anyhow::Result<Producer> {
         let timeout_us = timeout.as_micros() as i64;
         let deadline_us = self.now_us() + timeout_us;
+        // A coordinator may be busy with something else at first.
+        let busy_us = {
+            let mut random = self.shared.random.borrow_mut();
+            let is_busy = random.chance(200_000);
+            if is_busy {
+                random.between(0, 3_000_000)
+            } else {
+                0
+            }
+        };
+        self.pause(busy_us).await;
         loop {
             let claim = |broker: &mut Broker| broker.claim(transactional_id);
             match self.ask(deadline_us, claim).await {
@@ -514,7 +527,16 @@ impl Consumer {
     /// The next committed record of any partition, past markers and what was aborted.
     fn next(&self) -> Option<Polled<Record>> {
         let broker = self.world.shared.broker.borrow();
-        for (place, position) in self.positions.borrow_mut().iter_mut() {
+        let mut positions = self.positions.borrow_mut();
+        // Which partition's fetch was answered first is chance.
+        let count = positions.len();
+        let first = self.world.shared.random.borrow_mut().below(count as u64);
+        let turns = (0..count).map(|turn| (turn + first as usize) % count);
+        let places: Vec<Place> = positions.keys().copied().collect();
+        for place in turns.map(|turn| &places[turn]) {
+            let Some(position) = positions.get_mut(place) else {
+                continue;
+            };
             let log = broker.log(*place);
             if position.offset < log.begin || position.offset > log.end {
                 return Some(Polled::OutOfRange);
@@ -569,7 +591,12 @@ impl Fetcher for Consumer {
     async fn poll(&self, timeout: Duration) -> Polled<Record> {
         self.world.pause(50).await;
         // A fetch may be under way while nothing is at hand.
-        let is_late = self.world.shared.random.borrow_mut().chance(50_000);
+        let is_late = self
+            .world
+            .shared
+            .random
+            .borrow_mut()
+            .chance(self.world.shared.weather.borrow().late);
         if is_late || !self.world.shared.is_fed(self.world.process) {
             self.world.pause(timeout.as_micros() as i64).await;
             return Polled::Nothing;

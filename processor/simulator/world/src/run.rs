@@ -68,6 +68,7 @@ struct Setting {
     faults_every_us: i64,
     /// What the weather is like where nothing else is said.
     loss: u64,
+    late: u64,
     delay_us: u64,
 }
 
@@ -80,7 +81,7 @@ impl Setting {
                 rollups: random.between(1, 2) as i32,
             },
             programs: random.between(1, 3) as usize,
-            records: random.below(120) + 10,
+            records: *random.pick(&[20, 60, 120, 300]),
             task: TaskConfig {
                 commit_interval_us: *random.pick(&[100_000, 500_000]),
                 idle_commit_interval_us: *random.pick(&[1_000_000, 4_000_000]),
@@ -95,6 +96,7 @@ impl Setting {
             },
             faults_every_us: *random.pick(&[0, 4, 8, 20]) * SECOND_US,
             loss: *random.pick(&[0, 2_000, 20_000]),
+            late: *random.pick(&[0, 50_000, 300_000]),
             delay_us: *random.pick(&[200, 5_000, 50_000]),
         }
     }
@@ -151,6 +153,7 @@ pub fn run(seed: u64, with_trace: bool) -> Report {
         groups: RefCell::default(),
         weather: RefCell::new(Weather {
             loss: setting.loss,
+            late: setting.late,
             delay_us: setting.delay_us,
             ..Weather::default()
         }),
