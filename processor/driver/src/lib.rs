@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Everything that waits is asynchronous, so that one body of code serves two worlds. The shell gives each stage and
-//! each task a thread of its own, on which what is waited for simply blocks: librdkafka's transaction calls block, and a
+//! each task a thread of its own, on which what is waited for simply blocks: the Kafka client's transaction calls do, and a
 //! task that waits (for a broker, a registry, a restore) holds up no other. The simulator runs them all on one thread, step
 //! by step as its seed says, and may end any of them wherever it waits.
 //!

@@ -284,7 +284,7 @@ impl<K: StageKind, W: World> TaskRunner<K, W> {
                         return Ok(false);
                     }
                     let key = record.key.unwrap_or_default();
-                    accept(task.handle_restore_record(topic, key, record.value))?;
+                    accept(task.handle_restore_record(topic, record.offset, key, record.value))?;
                 }
                 records += 1;
                 // The client answers from another of its threads, and not for nothing.

@@ -290,17 +290,23 @@ impl<P: Processor> Task<P> {
 
     /// A record of a state topic, in its order.
     ///
+    /// What stands at or beyond the end that was taken after the claim is a newer owner's, and passed over: with half of it
+    /// the state would contradict itself, where the next commit only says that the task is fenced.
+    ///
     /// # Errors
     /// [`TaskError::Refused`], [`TaskError::NotRestored`]; [`TaskError::Processor`] drops the state.
     pub fn handle_restore_record(
         &mut self,
         topic: TopicIndex,
+        offset: i64,
         key: &[u8],
         value: Option<&[u8]>,
     ) -> Outcome<P> {
         self.check(Input::RestoreRecord)?;
-        if !self.restore.reads(topic) {
-            return Err(TaskError::NotRestored(topic));
+        let end_offset = self.restore.end_of(topic);
+        let end_offset = end_offset.ok_or(TaskError::NotRestored(topic))?;
+        if offset >= end_offset {
+            return Ok(());
         }
         let restored = self
             .processor_mut(Input::RestoreRecord)?

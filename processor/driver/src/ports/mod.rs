@@ -1,4 +1,4 @@
-//! What tasks ask of the world. The shell fills these ports with librdkafka and the registry's HTTP, the simulator with
+//! What tasks ask of the world. The shell fills these ports with a Kafka client and the registry's HTTP, the simulator with
 //! models that lose, delay and repeat.
 //!
 //! Times that may run out are the port's to keep; an error of a port ends the claim, never the task.

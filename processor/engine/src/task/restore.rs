@@ -76,8 +76,12 @@ impl Restore {
         })
     }
 
-    pub(super) fn reads(&self, topic: TopicIndex) -> bool {
-        self.targets.iter().any(|(target, _)| target.topic == topic)
+    /// The end of a topic; `None`: there is no such target.
+    pub(super) fn end_of(&self, topic: TopicIndex) -> Option<i64> {
+        let mut targets = self.targets.iter().map(|(target, _)| target);
+        targets
+            .find(|target| target.topic == topic)
+            .map(|target| target.end_offset)
     }
 
     /// Whether there is such a target.

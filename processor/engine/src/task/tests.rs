@@ -242,7 +242,7 @@ impl Bench {
         match input {
             Input::Claim => Ok(()),
             Input::Claimed => task.handle_claimed(0, Vec::new()),
-            Input::RestoreRecord => task.handle_restore_record(STATE_TOPIC, b"key", None),
+            Input::RestoreRecord => task.handle_restore_record(STATE_TOPIC, 0, b"key", None),
             Input::RestorePosition => task.handle_restore_position(0, STATE_TOPIC, 5),
             Input::Restored => task.poll_restored(0).map(drop),
             Input::Record => self.record(10, 0),
@@ -367,9 +367,10 @@ fn an_error_drops_the_state_and_halts_if_it_needs_a_person() {
         );
 
         let mut bench = Bench::claimed(&[(STATE_TOPIC, 1)]);
-        let restored = bench
-            .task
-            .handle_restore_record(STATE_TOPIC, b"k", Some(value.as_bytes()));
+        let restored =
+            bench
+                .task
+                .handle_restore_record(STATE_TOPIC, 0, b"k", Some(value.as_bytes()));
         assert!(matches!(restored, Err(TaskError::Processor(_))));
         assert_eq!(bench.task.state(), state);
     }
@@ -404,7 +405,8 @@ fn state_of_another_deployment_halts() {
 fn a_restore_ends_when_every_position_is_at_its_end() {
     let mut bench = Bench::claimed(&[(STATE_TOPIC, 5), (TopicIndex(8), 0)]);
     let task = &mut bench.task;
-    task.handle_restore_record(STATE_TOPIC, b"a", None).unwrap();
+    task.handle_restore_record(STATE_TOPIC, 0, b"a", None)
+        .unwrap();
     assert_eq!(
         task.poll_restored(10),
         Ok(RestoreStatus::Restoring { until_us: 100 })
@@ -423,6 +425,20 @@ fn a_restore_ends_when_every_position_is_at_its_end() {
             next_offset: Some(10)
         })
     );
+}
+
+/// A newer owner may write while an older one still restores.
+#[test]
+fn what_stands_beyond_its_end_is_not_restored() {
+    let mut bench = Bench::claimed(&[(STATE_TOPIC, 5)]);
+    for offset in [0, 4, 5, 6] {
+        let key = offset.to_string();
+        let restored = bench
+            .task
+            .handle_restore_record(STATE_TOPIC, offset, key.as_bytes(), None);
+        assert_eq!(restored, Ok(()));
+    }
+    assert_eq!(bench.calls(), ["restore 0", "restore 4"]);
 }
 
 #[test]
@@ -495,7 +511,10 @@ fn restore_targets_are_checked() {
     let mut bench = Bench::claimed(&[(STATE_TOPIC, 1)]);
     let other = TopicIndex(1);
     let refused = Err(TaskError::NotRestored(other));
-    assert_eq!(bench.task.handle_restore_record(other, b"k", None), refused);
+    assert_eq!(
+        bench.task.handle_restore_record(other, 0, b"k", None),
+        refused
+    );
     assert_eq!(bench.task.handle_restore_position(0, other, 1), refused);
 }
 

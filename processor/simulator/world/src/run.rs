@@ -252,6 +252,10 @@ async fn live(
                 .between(0, 2 * setting.faults_every_us);
             next_fault_us = now_us + pause_us;
             inject(&shared, &mut programs, now_us);
+            // Troubles seldom come alone.
+            while shared.random.borrow_mut().chance(400_000) {
+                inject(&shared, &mut programs, now_us);
+            }
         }
     }
     *shared.weather.borrow_mut() = Weather {
