@@ -23,18 +23,7 @@ const LEAVE: Duration = Duration::from_secs(5);
 pub type Place = (String, i32);
 
 /// What the group said.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Rebalance {
-    /// These are ours from now on.
-    Assigned(Vec<Place>),
-    /// These go to others once we let go: finish or abort, then [`Membership::release`].
-    Revoked {
-        /// The partitions.
-        places: Vec<Place>,
-        /// Others may own them already: abort, commit nothing.
-        lost: bool,
-    },
-}
+pub type Rebalance = rollcall_driver::ports::Rebalance<Place>;
 
 /// Records rebalances instead of acting on them, until the member leaves: then they are obeyed at once, for closing
 /// a consumer waits until what it was assigned is given back.

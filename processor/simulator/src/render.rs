@@ -70,6 +70,27 @@ impl View<'_> {
             command_line: None,
         }
     }
+
+    /// A row with all that a Unix machine knows of a process; each form shows a part of it.
+    fn unix_row(
+        &self,
+        process: &SimulatedProcess,
+        name: &str,
+        stat: &str,
+        command_line: Option<String>,
+    ) -> TruthRow {
+        TruthRow {
+            parent_pid: Some(process.parent_pid),
+            owner: Some(self.machine.owner(process).to_owned()),
+            state: stat.chars().next().map(unix_state),
+            cpu_time_us: Some(process.cpu_us),
+            memory_usage_bytes: Some(process.resident_kib * 1024),
+            memory_virtual_bytes: Some(process.virtual_kib * 1024),
+            thread_count: Some(process.threads),
+            command_line,
+            ..self.row(process, name)
+        }
+    }
 }
 
 /// The list of `view`'s machine in its own form, and what it says.

@@ -1,6 +1,8 @@
 //! One state of a machine, printed in every form and dialect and given as structured records, is normalized to the same
 //! rows, up to what [`Holds`] says of each form.
 
+mod seen;
+
 use proptest::prelude::*;
 use rollcall_domain::snapshot::Payload;
 use rollcall_domain::{CreationTime, Os, Precision, Process, Timestamp};
@@ -11,6 +13,7 @@ use rollcall_simulator::{
     Dialect, Fleet, FleetConfig, Form, Holds, Language, Owner, SimulatedSnapshot, Start, State,
     TruthRow,
 };
+use seen::seen;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -89,22 +92,7 @@ fn normalized<T>(simulated: &SimulatedSnapshot, check: impl FnOnce(&Listing<'_>)
 type Row = (TruthRow, Option<CreationTime>);
 
 fn row(process: &Process<'_>) -> Row {
-    let row = TruthRow {
-        identity: 0,
-        pid: process.pid,
-        parent_pid: process.parent_pid,
-        executable_name: process.executable_name.to_string(),
-        application: process.application.to_string(),
-        owner: process.owner.as_deref().map(str::to_owned),
-        state: process.state,
-        started_at: Timestamp::default(),
-        cpu_time_us: process.cpu_time_us,
-        memory_usage_bytes: process.memory_usage_bytes,
-        memory_virtual_bytes: process.memory_virtual_bytes,
-        thread_count: process.thread_count,
-        command_line: process.command_line.as_deref().map(str::to_owned),
-    };
-    (row, process.created_at)
+    (seen(process), process.created_at)
 }
 
 fn by_pid(listing: &Listing<'_>) -> BTreeMap<i32, Row> {

@@ -1,7 +1,9 @@
 //! The fleet's truth and the parsers' reading of its snapshots, two accounts by different hands, are the same.
 
+mod seen;
+
 use rollcall_domain::snapshot::Payload;
-use rollcall_domain::{CreationTime, Precision, Process, RejectionReason, Snapshot, Timestamp};
+use rollcall_domain::{CreationTime, Precision, RejectionReason, Snapshot, Timestamp};
 use rollcall_normalize::{
     ApplicationRules, Context, Listing, decode_text, parse_structured, parse_text,
 };
@@ -9,6 +11,7 @@ use rollcall_simulator::{
     Expectation, Fleet, FleetConfig, Kind, Ledger, Mischief, MischiefConfig, Outcome, Truth,
     TruthRow,
 };
+use seen::seen;
 use std::sync::LazyLock;
 
 static RULES: LazyLock<ApplicationRules> = LazyLock::new(ApplicationRules::builtin);
@@ -46,25 +49,6 @@ fn read<T>(
             }
         }
         payload => check(Ok(parse_structured(payload, &context, &RULES))),
-    }
-}
-
-/// What is comparable of a process.
-fn seen(process: &Process<'_>) -> TruthRow {
-    TruthRow {
-        identity: 0,
-        pid: process.pid,
-        parent_pid: process.parent_pid,
-        executable_name: process.executable_name.to_string(),
-        application: process.application.to_string(),
-        owner: process.owner.as_deref().map(str::to_owned),
-        state: process.state,
-        started_at: Timestamp::default(),
-        cpu_time_us: process.cpu_time_us,
-        memory_usage_bytes: process.memory_usage_bytes,
-        memory_virtual_bytes: process.memory_virtual_bytes,
-        thread_count: process.thread_count,
-        command_line: process.command_line.as_deref().map(str::to_owned),
     }
 }
 

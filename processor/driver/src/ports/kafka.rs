@@ -126,15 +126,15 @@ pub trait Fetcher {
     async fn watermarks(&self, place: Place, timeout: Duration) -> anyhow::Result<(i64, i64)>;
 }
 
-/// What the group said.
+/// What the group said, of places as who is told names them.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Rebalance {
+pub enum Rebalance<P = Place> {
     /// These are ours from now on.
-    Assigned(Vec<Place>),
+    Assigned(Vec<P>),
     /// These go to others once we let go: finish or abort, then [`Membership::release`].
     Revoked {
         /// The partitions.
-        places: Vec<Place>,
+        places: Vec<P>,
         /// Others may own them already: abort, commit nothing.
         lost: bool,
     },

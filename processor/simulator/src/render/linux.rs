@@ -6,7 +6,7 @@ pub(super) mod procps;
 #[cfg(test)]
 mod tests;
 
-use super::{View, owned, unix_state};
+use super::{View, owned};
 use crate::catalogue::Kind;
 use crate::form::Form;
 use crate::machine::{Activity, SimulatedProcess};
@@ -146,15 +146,5 @@ fn terminal(process: &SimulatedProcess) -> Cow<'static, str> {
 /// A process as its machine knows it: what each form shows a part of.
 fn whole(view: &View<'_>, process: &SimulatedProcess) -> TruthRow {
     let printed = command(process);
-    TruthRow {
-        parent_pid: Some(process.parent_pid),
-        owner: Some(view.machine.owner(process).to_owned()),
-        state: stat(process).chars().next().map(unix_state),
-        cpu_time_us: Some(process.cpu_us),
-        memory_usage_bytes: Some(process.resident_kib * 1024),
-        memory_virtual_bytes: Some(process.virtual_kib * 1024),
-        thread_count: Some(process.threads),
-        command_line: printed.command_line,
-        ..view.row(process, &printed.name)
-    }
+    view.unix_row(process, &printed.name, stat(process), printed.command_line)
 }

@@ -110,17 +110,7 @@ pub(super) fn structured(view: &View<'_>) -> (Payload<'static>, Vec<TruthRow>) {
 
 /// A process as its machine knows it: what each form shows a part of.
 fn whole(view: &View<'_>, process: &SimulatedProcess) -> TruthRow {
-    TruthRow {
-        parent_pid: Some(process.parent_pid),
-        owner: Some(view.machine.owner(process).to_owned()),
-        state: stat(process).chars().next().map(unix_state),
-        cpu_time_us: Some(process.cpu_us),
-        memory_usage_bytes: Some(process.resident_kib * 1024),
-        memory_virtual_bytes: Some(process.virtual_kib * 1024),
-        thread_count: Some(process.threads),
-        command_line: command(process),
-        ..view.row(process, name(process))
-    }
+    view.unix_row(process, name(process), stat(process), command(process))
 }
 
 fn point(view: &View<'_>) -> char {
