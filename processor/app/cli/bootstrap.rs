@@ -8,6 +8,7 @@ use crate::postgres::{
     PostgresError, PostgresSettings, Session, check_deployment, create_partitions_ahead, migrate,
     pending_migrations,
 };
+use rollcall_driver::ports::DatabaseError;
 use rollcall_stages::layout::Partitions;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ pub(super) fn prepare(
 async fn refuse_another(
     settings: &PostgresSettings,
     deployment: &str,
-) -> Result<(), PostgresError> {
+) -> Result<(), DatabaseError> {
     let mut session = Session::connect(settings).await?;
     check_deployment(&mut session, deployment, "prepare the database").await?;
     session.close().await;

@@ -1,6 +1,6 @@
-//! Runs stages: `rollcall_driver` says how tasks live, this gives them threads, Kafka and the registry ([`world`]).
+//! Runs stages: `rollcall_driver` says how tasks and lanes live, this gives them threads, Kafka and the registry ([`world`]).
 //!
-//! A stage has one thread that is a member of its group, and one thread per task. SINK is another matter: see [`sink`].
+//! A stage has one thread that is a member of its group, and one thread per task; SINK has one per lane ([`sink`]).
 //!
 //! Must not know: Kafka's client library, SQL, what a record means.
 
@@ -57,12 +57,12 @@ impl Shared {
     }
 }
 
-/// Waits after a failure, on this thread; returns early on a signal.
-pub(crate) fn back_off(backoff: &mut Backoff, control: &Control) {
-    world::ready(backoff.wait(&world::Threads, control));
-}
-
 /// How long to wait after a failure, in microseconds, for those who do something else meanwhile.
 pub(crate) fn next_wait_us(backoff: &mut Backoff) -> i64 {
     backoff.next(crate::clock::jitter()).as_micros() as i64
+}
+
+/// Waits after a failure, on this thread; returns early on a signal.
+pub(crate) fn back_off(backoff: &mut Backoff, control: &Control) {
+    world::ready(backoff.wait(&world::Threads, control));
 }

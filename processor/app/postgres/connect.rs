@@ -1,15 +1,10 @@
 //! Connections: dedicated ones, outside any pool, with the settings that our statements rely on.
 //!
-//! Invariants: a connection that has failed once is never used again, and with it goes everything that was
-//! remembered of the database (a failed-over standby may give out the same keys to other texts); no statement runs
-//! inside a `select!` or a timeout that could drop it half-way.
+//! Invariants: a connection that has failed once is never used again; no statement runs inside a `select!` or a timeout
+//! that could drop it half-way.
 
-use super::details::SnapshotNumbers;
-use super::dimensions::Dimensions;
 use super::error::{Doing, PostgresError};
-use super::partitions::KnownPartitions;
 use super::sockets::set_options;
-use rollcall_domain::GroupingSet;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use std::str::FromStr;
@@ -64,7 +59,7 @@ impl std::fmt::Debug for PostgresSettings {
     }
 }
 
-/// A connection for migrations, retention and queries.
+/// A connection, for migrations, retention, queries and SINK's lanes.
 #[derive(Debug)]
 pub struct Session {
     pub(crate) connection: PgConnection,
@@ -125,42 +120,5 @@ fn parse(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
         PgConnectOptions::from_str(url)
     } else {
         Err(sqlx::Error::Configuration("unknown scheme".into()))
-    }
-}
-
-/// The connection of one SINK worker, with what it remembers of the database.
-#[derive(Debug)]
-pub struct SinkConnection {
-    pub(crate) session: Session,
-    pub(crate) dimensions: Dimensions,
-    pub(crate) partitions: KnownPartitions,
-    pub(crate) numbers: SnapshotNumbers,
-    /// Grouping sets whose temporary table this connection has made.
-    pub(crate) pending_tables: Vec<GroupingSet>,
-}
-
-impl SinkConnection {
-    /// Connects.
-    ///
-    /// # Errors
-    /// As [`Session::connect`].
-    pub async fn connect(settings: &PostgresSettings) -> Result<Self, PostgresError> {
-        Ok(Self {
-            session: Session::connect(settings).await?,
-            dimensions: Dimensions::new(settings.dimension_cache_entries),
-            partitions: KnownPartitions::default(),
-            numbers: SnapshotNumbers::default(),
-            pending_tables: Vec::new(),
-        })
-    }
-
-    /// Its plain session, for claims and for reading offsets.
-    pub fn session(&mut self) -> &mut Session {
-        &mut self.session
-    }
-
-    /// Says goodbye.
-    pub async fn close(self) {
-        self.session.close().await;
     }
 }

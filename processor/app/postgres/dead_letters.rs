@@ -1,17 +1,18 @@
-//! Dead letters into `rejected_records`, in one transaction with their offsets, and out again for people.
+//! Dead letters into `rejected_records`, and out again for people.
 //!
 //! Invariant: nothing that a dead letter holds can make its own storing fail.
 
-use super::connect::{Session, SinkConnection};
+use super::connect::Session;
 use super::copy::{CopyBuffer, CopyStream};
 use super::error::{Doing, PostgresError};
-use super::offsets::{FlushError, OffsetAdvance, begin_flush, commit_flush};
-use super::partitions::{TimeTable, ensure_partitions, lock_horizons};
+use super::memory::Memory;
+use super::partitions::{TimeTable, ensure_partitions};
 use super::text::{stored_name, stored_text, stored_time};
 use super::types::{Id, Time};
 use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::pipeline::{DeadLetter, Rejection};
 use rollcall_domain::{SnapshotId, Timestamp};
+use rollcall_driver::ports::Copied;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 
@@ -19,63 +20,39 @@ const COPY: &str = "COPY rollcall.rejected_records (ingested_at, source_offset, 
     snapshot_id, whole_record, reason, source_topic, machine_id, detail, raw) FROM STDIN (FORMAT binary)";
 const FIELDS: i16 = 12;
 
-/// What a flush holds of one partition of the topic of dead letters.
-#[derive(Clone, Copy, Debug)]
-pub struct DeadLetterBatch<'a> {
-    /// The partition, and from where to where.
-    pub advance: OffsetAdvance<'a>,
-    /// Its letters, in the partition's order.
-    pub letters: &'a [DeadLetter<'a>],
-}
-
-/// What a flush of dead letters did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct DeadLettersFlushed {
-    /// Rows stored.
-    pub rows: u64,
-    /// Letters that are older than what is kept.
-    pub expired: u64,
-}
-
-/// Stores a batch per partition, all of them or none.
-///
-/// # Errors
-/// See [`FlushError`].
-pub async fn flush_dead_letters(
-    sink: &mut SinkConnection,
-    batches: &[DeadLetterBatch<'_>],
-) -> Result<DeadLettersFlushed, FlushError> {
-    let letters: Vec<&DeadLetter<'_>> = batches.iter().flat_map(|batch| batch.letters).collect();
+/// Makes the partitions that these letters need.
+pub(super) async fn prepare(
+    session: &mut Session,
+    memory: &mut Memory,
+    letters: &[&DeadLetter<'_>],
+) -> Result<(), PostgresError> {
     let times = letters.iter().map(|letter| stored_time(letter.ingested_at));
-    ensure_partitions(sink, TimeTable::RejectedRecords, times).await?;
-    let advances: Vec<OffsetAdvance<'_>> = batches.iter().map(|batch| batch.advance).collect();
-    begin_flush(&mut sink.session, &advances).await?;
-    let flushed = write_letters(&mut sink.session, &letters).await?;
-    commit_flush(&mut sink.session).await?;
-    Ok(flushed)
+    ensure_partitions(
+        session,
+        &mut memory.partitions,
+        TimeTable::RejectedRecords,
+        times,
+    )
+    .await
 }
 
-async fn write_letters(
+/// Stores letters.
+pub(super) async fn copy_letters(
     session: &mut Session,
     letters: &[&DeadLetter<'_>],
-) -> Result<DeadLettersFlushed, PostgresError> {
-    let horizon = lock_horizons(session, TimeTable::RejectedRecords.name())
-        .await?
-        .first()
-        .map_or(Timestamp::MIN, |(_, horizon)| *horizon);
+) -> Result<Copied, PostgresError> {
     let mut copy =
         CopyStream::begin(&mut session.connection, COPY, "store rejected records").await?;
-    let mut expired = 0;
     for letter in letters {
-        if stored_time(letter.ingested_at) < horizon {
-            expired += 1;
-            continue;
-        }
         write_letter(copy.rows(), letter);
         copy.send_full().await?;
     }
-    let (rows, _) = copy.finish().await?;
-    Ok(DeadLettersFlushed { rows, expired })
+    let (rows, bytes) = copy.finish().await?;
+    Ok(Copied {
+        rows,
+        bytes,
+        ..Copied::default()
+    })
 }
 
 fn write_letter(rows: &mut CopyBuffer, letter: &DeadLetter<'_>) {

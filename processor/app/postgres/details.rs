@@ -1,18 +1,17 @@
-//! Details: snapshots and their processes, by COPY, in one transaction with the offsets and the books.
+//! Details: snapshots and their processes, by COPY.
 //!
-//! Invariants: a snapshot's number is drawn by this connection alone and grows in the order of insertion; what the
-//! retention horizon has passed is counted, not stored; the books are compared in every flush.
+//! Invariant: a snapshot's number is drawn by this connection alone and grows in the order of insertion.
 
-use super::connect::{Session, SinkConnection};
+use super::connect::Session;
 use super::copy::{CopyBuffer, CopyStream};
 use super::dimensions::{Resolved, resolve};
 use super::error::{Doing, PostgresError};
-use super::ledger::{LedgerDifference, write_ledger};
-use super::offsets::{FlushError, OffsetAdvance, begin_flush, commit_flush};
-use super::partitions::{TimeTable, ensure_partitions, lock_horizons};
+use super::memory::Memory;
+use super::partitions::{TimeTable, ensure_partitions};
 use super::text::{stored_name, stored_text, stored_time};
 use rollcall_domain::snapshot::CommandOutput;
 use rollcall_domain::{Observation, SnapshotObservations, Timestamp};
+use rollcall_driver::ports::Copied;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -31,108 +30,74 @@ const COPY_OBSERVATIONS: &str = "COPY rollcall.process_observations (snapshot_nu
     command_line_key, owner_key, thread_count, state, created_precision) FROM STDIN (FORMAT binary)";
 const OBSERVATION_FIELDS: i16 = 15;
 
-/// What a flush holds of one partition of the topic of observations; perhaps no snapshot at all.
-#[derive(Clone, Copy, Debug)]
-pub struct DetailsBatch<'a> {
-    /// The partition, and from where to where.
-    pub advance: OffsetAdvance<'a>,
-    /// Its snapshots, in the partition's order.
-    pub snapshots: &'a [SnapshotObservations<'a>],
+/// The keys and numbers of a batch of snapshots.
+#[derive(Debug)]
+pub struct DetailKeys {
+    resolved: Resolved,
+    numbers: Vec<i64>,
 }
 
-/// What a flush of details did.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct DetailsFlushed {
-    /// Snapshots stored.
-    pub snapshots: u64,
-    /// Processes stored.
-    pub observations: u64,
-    /// Snapshots that are older than what is kept.
-    pub snapshots_expired: u64,
-    /// Bytes sent to the server by COPY.
-    pub copied_bytes: u64,
-    /// Machines that were seen on another raw partition than before.
-    pub machines_moved: u64,
-    /// Partitions whose books do not balance: an alert.
-    pub differences: Vec<LedgerDifference>,
+impl DetailKeys {
+    /// How many machines were seen on another raw partition than before.
+    pub(super) fn machines_moved(&self) -> u64 {
+        self.resolved.machines_moved
+    }
 }
 
-/// Stores a batch per partition, all of them or none.
-///
-/// Dimension rows and partitions are made before the transaction begins, and stay if it fails.
-///
-/// # Errors
-/// See [`FlushError`].
-pub async fn flush_details(
-    sink: &mut SinkConnection,
-    batches: &[DetailsBatch<'_>],
-) -> Result<DetailsFlushed, FlushError> {
-    let snapshots: Vec<&SnapshotObservations<'_>> =
-        batches.iter().flat_map(|batch| batch.snapshots).collect();
+/// Makes the partitions and dimension rows that these snapshots need, and draws their numbers.
+pub(super) async fn prepare(
+    session: &mut Session,
+    memory: &mut Memory,
+    snapshots: &[&SnapshotObservations<'_>],
+) -> Result<DetailKeys, PostgresError> {
     for table in [TimeTable::Snapshots, TimeTable::Observations] {
         let times = snapshots.iter().map(|s| stored_time(s.ingested_at));
-        ensure_partitions(sink, table, times).await?;
+        ensure_partitions(session, &mut memory.partitions, table, times).await?;
     }
-    let resolved = resolve(&mut sink.session, &mut sink.dimensions, &snapshots).await?;
-    let numbers = sink.numbers.draw(&mut sink.session, &snapshots).await?;
-    let advances: Vec<OffsetAdvance<'_>> = batches.iter().map(|batch| batch.advance).collect();
-    begin_flush(&mut sink.session, &advances).await?;
-    let flushed =
-        write_details(&mut sink.session, batches, &snapshots, &resolved, &numbers).await?;
-    commit_flush(&mut sink.session).await?;
-    Ok(flushed)
+    Ok(DetailKeys {
+        resolved: resolve(session, &mut memory.dimensions, snapshots).await?,
+        numbers: memory.numbers.draw(session, snapshots).await?,
+    })
 }
 
-async fn write_details(
+/// Stores those snapshots that are kept, with their processes.
+pub(super) async fn copy_details(
     session: &mut Session,
-    batches: &[DetailsBatch<'_>],
     snapshots: &[&SnapshotObservations<'_>],
-    resolved: &Resolved,
-    numbers: &[i64],
-) -> Result<DetailsFlushed, PostgresError> {
-    let horizon = lock_horizons(session, TimeTable::Snapshots.name())
-        .await?
-        .first()
-        .map_or(Timestamp::MIN, |(_, horizon)| *horizon);
-    let kept = |snapshot: &SnapshotObservations<'_>| stored_time(snapshot.ingested_at) >= horizon;
-    let mut flushed = DetailsFlushed {
-        machines_moved: resolved.machines_moved,
-        ..DetailsFlushed::default()
-    };
-    flushed.snapshots_expired = snapshots.iter().filter(|s| !kept(s)).count() as u64;
-    if flushed.snapshots_expired < snapshots.len() as u64 {
-        let mut copy =
-            CopyStream::begin(&mut session.connection, COPY_SNAPSHOTS, "store snapshots").await?;
-        for (at, snapshot) in snapshots.iter().enumerate().filter(|(_, s)| kept(s)) {
-            write_snapshot(copy.rows(), numbers[at], resolved.machines[at], snapshot);
-            copy.send_full().await?;
-        }
-        let (rows, bytes) = copy.finish().await?;
-        flushed.snapshots = rows;
-        let mut keys = resolved.observations.as_slice();
-        let mut copy = CopyStream::begin(
-            &mut session.connection,
-            COPY_OBSERVATIONS,
-            "store observations",
-        )
-        .await?;
-        for (at, snapshot) in snapshots.iter().enumerate() {
-            let (own, rest) = keys.split_at(snapshot.observations.len());
-            keys = rest;
-            if !kept(snapshot) {
-                continue;
-            }
-            for (observation, &keys) in snapshot.observations.iter().zip(own) {
-                write_observation(copy.rows(), numbers[at], keys, observation);
-            }
-            copy.send_full().await?;
-        }
-        let (rows, observation_bytes) = copy.finish().await?;
-        flushed.observations = rows;
-        flushed.copied_bytes = bytes + observation_bytes;
+    DetailKeys { resolved, numbers }: &DetailKeys,
+    kept: &[bool],
+) -> Result<Copied, PostgresError> {
+    let mut copy =
+        CopyStream::begin(&mut session.connection, COPY_SNAPSHOTS, "store snapshots").await?;
+    for (at, snapshot) in snapshots.iter().enumerate().filter(|(at, _)| kept[*at]) {
+        write_snapshot(copy.rows(), numbers[at], resolved.machines[at], snapshot);
+        copy.send_full().await?;
     }
-    flushed.differences = write_ledger(session, batches, kept).await?;
-    Ok(flushed)
+    let (rows, bytes) = copy.finish().await?;
+    let mut keys = resolved.observations.as_slice();
+    let mut copy = CopyStream::begin(
+        &mut session.connection,
+        COPY_OBSERVATIONS,
+        "store observations",
+    )
+    .await?;
+    for (at, snapshot) in snapshots.iter().enumerate() {
+        let (own, rest) = keys.split_at(snapshot.observations.len());
+        keys = rest;
+        if !kept[at] {
+            continue;
+        }
+        for (observation, &keys) in snapshot.observations.iter().zip(own) {
+            write_observation(copy.rows(), numbers[at], keys, observation);
+        }
+        copy.send_full().await?;
+    }
+    let (observations, observation_bytes) = copy.finish().await?;
+    Ok(Copied {
+        rows,
+        observations,
+        bytes: bytes + observation_bytes,
+    })
 }
 
 fn write_snapshot(

@@ -1,5 +1,7 @@
 //! Errors of the database, told apart by what the caller can do about them.
 
+use rollcall_driver::ports::DatabaseError;
+
 /// What a caller can do about an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ErrorClass {
@@ -45,6 +47,19 @@ impl PostgresError {
     #[must_use]
     pub fn is_retriable(&self) -> bool {
         self.class == ErrorClass::Retriable
+    }
+}
+
+impl From<PostgresError> for DatabaseError {
+    fn from(error: PostgresError) -> Self {
+        let message = match &error.source {
+            Some(source) => format!("{error} ({source})"),
+            None => error.to_string(),
+        };
+        DatabaseError {
+            message,
+            is_retriable: error.is_retriable(),
+        }
     }
 }
 

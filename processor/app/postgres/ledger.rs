@@ -1,46 +1,22 @@
 //! The books: what is stored per raw partition against what NORMALIZE says it accepted.
-//!
-//! Invariant: the counts in a partition's last stored message are those of everything stored before it and of itself,
-//! so every difference but 0 means that something was lost or stored twice.
 
 use super::connect::Session;
-use super::details::DetailsBatch;
 use super::error::{Doing, PostgresError};
 use super::text::stored_time;
 use super::types::Time;
-use rollcall_domain::{SnapshotObservations, TaskCounts, Timestamp};
-use std::collections::BTreeMap;
-
-/// A raw partition whose books do not balance.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LedgerDifference {
-    /// The topic of observations.
-    pub topic: String,
-    /// The raw partition.
-    pub partition: i32,
-    /// Records read that are neither accepted, duplicate nor rejected.
-    pub snapshots_unaccounted: i64,
-    /// Snapshots accepted and not stored; negative: stored twice.
-    pub snapshots_missing: i64,
-    /// Processes accepted and not stored; negative: stored twice.
-    pub lines_missing: i64,
-    /// Rejected lines that no stored snapshot tells of.
-    pub lines_rejected_missing: i64,
-}
+use rollcall_driver::ports::{BookEntry, LedgerDifference};
 
 /// Snapshots unaccounted for and missing, lines missing, rejected lines missing.
 type DifferenceRow = (i64, i64, i64, i64);
 
-impl LedgerDifference {
-    fn of(topic: &str, partition: i32, row: DifferenceRow) -> Self {
-        Self {
-            topic: topic.to_owned(),
-            partition,
-            snapshots_unaccounted: row.0,
-            snapshots_missing: row.1,
-            lines_missing: row.2,
-            lines_rejected_missing: row.3,
-        }
+fn difference(topic: &str, partition: i32, row: DifferenceRow) -> LedgerDifference {
+    LedgerDifference {
+        topic: topic.to_owned(),
+        partition,
+        snapshots_unaccounted: row.0,
+        snapshots_missing: row.1,
+        lines_missing: row.2,
+        lines_rejected_missing: row.3,
     }
 }
 
@@ -62,70 +38,15 @@ pub async fn read_books(
     .fetch_optional(&mut session.connection)
     .await
     .doing("read the ledger")?;
-    Ok(row.map(|row| LedgerDifference::of(topic, partition, row)))
+    Ok(row.map(|row| difference(topic, partition, row)))
 }
 
-/// One side of the books.
-#[derive(Default)]
-struct Sum {
-    snapshots: i64,
-    lines: i64,
-    lines_rejected: i64,
-}
-
-impl Sum {
-    fn add(&mut self, snapshot: &SnapshotObservations<'_>) {
-        self.snapshots += 1;
-        self.lines += snapshot.observations.len() as i64;
-        self.lines_rejected += snapshot.lines_rejected;
-    }
-}
-
-struct Entry {
-    stored: Sum,
-    expired: Sum,
-    counts: TaskCounts,
-    last_ingested_at: Timestamp,
-}
-
-/// Adds a flush to the books, and returns those that do not balance.
-pub(crate) async fn write_ledger(
-    session: &mut Session,
-    batches: &[DetailsBatch<'_>],
-    kept: impl Fn(&SnapshotObservations<'_>) -> bool,
-) -> Result<Vec<LedgerDifference>, PostgresError> {
-    let mut entries: BTreeMap<(&str, i32), Entry> = BTreeMap::new();
-    for batch in batches {
-        for snapshot in batch.snapshots {
-            let entry = entries
-                .entry((batch.advance.topic, snapshot.source.partition))
-                .or_insert_with(|| Entry {
-                    stored: Sum::default(),
-                    expired: Sum::default(),
-                    counts: snapshot.counts,
-                    last_ingested_at: snapshot.ingested_at,
-                });
-            if kept(snapshot) {
-                entry.stored.add(snapshot);
-            } else {
-                entry.expired.add(snapshot);
-            }
-            entry.counts = snapshot.counts;
-            entry.last_ingested_at = entry.last_ingested_at.max(snapshot.ingested_at);
-        }
-    }
-    let mut differences = Vec::new();
-    for ((topic, partition), entry) in entries {
-        differences.extend(write_entry(session, topic, partition, &entry).await?);
-    }
-    Ok(differences)
-}
-
-async fn write_entry(
+/// Adds to the books of a raw partition, and returns what they lack, if anything.
+pub(super) async fn add_to_books(
     session: &mut Session,
     topic: &str,
     partition: i32,
-    entry: &Entry,
+    entry: &BookEntry,
 ) -> Result<Option<LedgerDifference>, PostgresError> {
     let row: DifferenceRow = sqlx::query_as(
         "INSERT INTO rollcall.ledger AS l (topic, partition, last_ingested_at, stored_snapshots, stored_lines, \
@@ -164,5 +85,5 @@ async fn write_entry(
     .await
     .doing("write the ledger")?;
     let balanced = row == (0, 0, 0, 0);
-    Ok((!balanced).then(|| LedgerDifference::of(topic, partition, row)))
+    Ok((!balanced).then(|| difference(topic, partition, row)))
 }

@@ -1,20 +1,9 @@
-//! Everything that talks to PostgreSQL: migrations, SINK's claims and flushes, retention, and the analysts' questions.
-//! The only place that says `use sqlx`.
-//!
-//! ```text
-//! claim ──► flush_details │ flush_rollups │ flush_dead_letters ──► release
-//!              │ before the transaction: partitions, dimension rows, snapshot numbers
-//!              │ BEGIN
-//!              │   compare-and-set of all offsets (epoch, next_offset) ── not all ──► ROLLBACK, Fenced
-//!              │   retention horizon FOR SHARE
-//!              │   COPY, upserts, ledger or progress
-//!              └ COMMIT ── no answer ──► Unknown: connect, claim, read where it stands
-//! ```
+//! Everything that talks to PostgreSQL: migrations, the statements of SINK's claims and flushes ([`sink`]), retention, and the
+//! analysts' questions. The only place that says `use sqlx`.
 //!
 //! Invariants:
-//! - A flush's effects and its offsets are one transaction, and a claim ends the backend that had the partition before.
 //! - Connections are dedicated, outside any pool; no future of this module but connecting and pinging may be dropped before it is done
-//!   (no `select!`, no timeout around it), and after any error but [`FlushError::Fenced`] the connection goes.
+//!   (no `select!`, no timeout around it), and after any error the connection goes.
 //! - Values are mapped to what PostgreSQL can hold (see [`text`]): no text, name or time can make a flush fail.
 //!
 //! Must not know: Kafka clients, stages beyond what a flush holds, clocks.
@@ -29,6 +18,7 @@ pub mod dimensions;
 pub mod error;
 pub mod ledger;
 mod machines;
+mod memory;
 pub mod migrate;
 pub mod offsets;
 pub mod overview;
@@ -39,6 +29,7 @@ pub mod redriven;
 pub mod retention;
 mod rollup_rows;
 pub mod rollups;
+pub mod sink;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -46,19 +37,13 @@ pub mod text;
 mod totals;
 mod types;
 
-pub use claim::{Claim, ClaimRequest, StoredOffset, check_deployment, claim, read_offset, release};
-pub use connect::{PostgresSettings, Session, SinkConnection, SynchronousCommit};
-pub use dead_letters::{
-    DeadLetterBatch, DeadLettersFlushed, RejectedRecord, RejectedRecordsQuery, flush_dead_letters,
-    rejected_records,
-};
-pub use details::{DetailsBatch, DetailsFlushed, flush_details};
+pub use claim::{StoredOffset, check_deployment, read_offset};
+pub use connect::{PostgresSettings, Session, SynchronousCommit};
+pub use dead_letters::{RejectedRecord, RejectedRecordsQuery, rejected_records};
 pub use error::{ErrorClass, PostgresError};
-pub use ledger::{LedgerDifference, read_books};
 pub use migrate::{migrate, pending_migrations};
-pub use offsets::{FlushError, OffsetAdvance, TopicPartition, move_offsets};
 pub use partitions::{create_partitions_ahead, summarize_details};
 pub use progress::{StoredProgress, read_progress};
 pub use retention::{RetentionOutcome, RetentionPolicy, enforce_retention};
-pub use rollups::{RollupsFlushed, flush_rollups};
+pub use sink::SinkDatabase;
 pub use totals::{StoredTotals, read_totals};

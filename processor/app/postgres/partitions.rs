@@ -4,12 +4,13 @@
 //! holds no lock that others wait for; what lies before the retention horizon is never made again; a flush reads the
 //! horizon FOR SHARE before it writes, and retention takes it FOR UPDATE before it drops.
 
-use super::connect::{Session, SinkConnection};
+use super::connect::Session;
 use super::error::{Doing, PostgresError};
 use super::types::Time;
 use hashbrown::HashMap;
 use rollcall_domain::time::DAY_US;
 use rollcall_domain::{Grain, GroupingSet, Timestamp};
+use rollcall_driver::ports::Horizons;
 
 /// Partitions that a connection remembers; over it, it forgets them all and asks again.
 const KNOWN_MAX: usize = 4_096;
@@ -90,11 +91,12 @@ pub struct KnownPartitions {
 /// # Errors
 /// If the database fails.
 pub async fn ensure_partitions(
-    sink: &mut SinkConnection,
+    session: &mut Session,
+    partitions: &mut KnownPartitions,
     table: TimeTable,
     times: impl IntoIterator<Item = Timestamp>,
 ) -> Result<(), PostgresError> {
-    let known = &mut sink.partitions.known;
+    let known = &mut partitions.known;
     if known.len() > KNOWN_MAX {
         known.clear();
     }
@@ -107,13 +109,8 @@ pub async fn ensure_partitions(
     days.sort_unstable();
     days.dedup();
     for day in days {
-        create_partition(
-            &mut sink.session,
-            table,
-            Timestamp::from_micros(day * DAY_US),
-        )
-        .await?;
-        sink.partitions.known.insert((table, day), ());
+        create_partition(session, table, Timestamp::from_micros(day * DAY_US)).await?;
+        partitions.known.insert((table, day), ());
     }
     Ok(())
 }
@@ -164,7 +161,7 @@ async fn create_partition(
 pub(crate) async fn lock_horizons(
     session: &mut Session,
     table: &str,
-) -> Result<Vec<(String, Timestamp)>, PostgresError> {
+) -> Result<Horizons, PostgresError> {
     let rows: Vec<(String, Time)> = sqlx::query_as(
         "SELECT grain, horizon FROM rollcall.retention_horizon WHERE table_name = $1 FOR SHARE",
     )
@@ -174,6 +171,6 @@ pub(crate) async fn lock_horizons(
     .doing("read the retention horizon")?;
     Ok(rows
         .into_iter()
-        .map(|(grain, horizon)| (grain, horizon.0))
+        .map(|(grain, horizon)| (Grain::parse(&grain), horizon.0))
         .collect())
 }

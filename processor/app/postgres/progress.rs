@@ -2,12 +2,12 @@
 
 use super::connect::Session;
 use super::error::{Doing, PostgresError};
-use super::offsets::OffsetAdvance;
 use super::text::stored_time;
 use super::types::Time;
 use rollcall_domain::observation::SourceOffset;
 use rollcall_domain::pipeline::{ClosedThrough, Progress};
 use rollcall_domain::{Grain, GroupingSet, Timestamp};
+use rollcall_driver::ports::OffsetAdvance;
 
 /// The stored progress of one partition of rollup updates.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -74,6 +74,34 @@ defects! {
     ProgressTooEarly,
     /// PROGRESS says one raw record more than is folded.
     ProgressTooFar,
+    /// SINK goes on with a flush whose offsets were not moved.
+    FencingOverlooked,
+    /// A COMMIT without an answer is taken for stored.
+    UnknownCommitTakenForStored,
+    /// The offsets of details are committed before them.
+    OffsetsCommittedFirst,
+    /// A claim leaves the connection of the owner before alone.
+    BackendLeftAlone,
+    /// What is remembered of a database outlives its connection.
+    MemoryKept,
+    /// What is buffered outlives the connection.
+    BufferKept,
+    /// A correction is stored instead of the row that it corrects.
+    CorrectionOverwritesRow,
+    /// A correction of a row that is not there leaves it open.
+    CorrectionLeavesOpen,
+    /// PROGRESS is not stored.
+    ProgressNotStored,
+    /// A flush takes rollups of a transaction whose end is not here yet.
+    FlushNotCutAtProgress,
+    /// A correction replaces the value that waits for the same flush.
+    CorrectionReplacesPending,
+    /// Offsets are brought behind messages that are held, as if they were markers.
+    HeldTakenForMarkers,
+    /// What is buffered of a place outlives its fencing.
+    FencedBufferKept,
+    /// A lane that has nothing to store never looks whether its connection is still there.
+    IdleConnectionNotAsked,
 }
 
 /// Whether a defect is switched on.

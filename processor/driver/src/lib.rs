@@ -1,7 +1,8 @@
-//! How tasks live: who runs what comes from the group, what to do from the engine, how from the [`ports`].
+//! How tasks and SINK's lanes live: who runs what comes from the group, what to do from the engine, how from the [`ports`].
 //!
 //! ```text
 //! Stage   a member of its group, starts and ends ─► Task   claim, restore, fetch, commit, and again after a loss
+//! Lane    a member of its group: claim in PostgreSQL, fetch, flush, and again after a loss ([`sink`])
 //! ```
 //!
 //! Everything that waits is asynchronous, so that one body of code serves two worlds. The shell gives each stage and
@@ -19,6 +20,7 @@ mod control;
 mod directory;
 mod kinds;
 pub mod ports;
+pub mod sink;
 mod stage;
 mod task;
 

@@ -32,7 +32,7 @@ pub async fn run_stage<K: StageKind, W: World>(
     world: &W,
     stop: &Control,
 ) -> anyhow::Result<()> {
-    let membership = world.join(kind.name(), kind.input().index)?;
+    let membership = world.join(kind.name(), &[kind.input().index])?;
     let mut stage = StageRunner {
         kind,
         world,

@@ -1,35 +1,18 @@
-//! SINK: what the topics hold, into PostgreSQL, with the offsets in the transaction that holds their effects.
-//!
-//! Three lanes, each with a thread, a group, a consumer and a connection of its own, so that none waits for another:
-//!
-//! ```text
-//! details       process-observations     COPY, at once
-//! rollups       rollup-updates-*         upserts, coalesced for some seconds, cut where ROLLUP's transactions end
-//! dead letters  dead-letters             COPY, at once
-//! ```
-//!
-//! Invariants: a lane writes only what it has claimed (`postgres::claim`), and starts where the claim says; after
-//! anything but a known commit it drops the connection and all that is buffered, connects, claims and reads again.
+//! SINK's threads: one per lane of `rollcall_driver::sink`, with a connection to PostgreSQL each, and one that keeps house.
 //!
 //! Must not know: SQL, Kafka's client library.
 
-mod copy_lane;
 mod housekeeping;
-mod lane;
 mod lane_meter;
-mod lane_thread;
-mod places;
-mod rollups;
+
+pub(super) use lane_meter::Meter;
 
 use super::Shared;
+use super::world::World;
 use super::{Control, Signal};
-use crate::kafka::fetch::Fetcher;
-use crate::postgres::{PostgresSettings, RetentionPolicy};
+use crate::postgres::{PostgresSettings, RetentionPolicy, SinkDatabase};
 use crate::telemetry::health::Health;
-use copy_lane::{CopyKind, CopyLane, DeadLetters, Details};
-use lane::Lane;
-use lane_thread::LaneThread;
-use rollups::RollupsLane;
+use rollcall_driver::sink::{SinkLane, run_sink_lane};
 use std::time::Duration;
 
 /// Settings of SINK.
@@ -47,11 +30,25 @@ pub struct SinkConfig {
     pub retention: RetentionPolicy,
 }
 
+impl SinkConfig {
+    /// Every lane that runs here, with its interval.
+    fn lanes(&self) -> Vec<(SinkLane, Duration)> {
+        let details = (SinkLane::Details, self.details_interval);
+        let mut lanes = vec![details; self.details_lanes.max(1) as usize];
+        lanes.push((SinkLane::Rollups, self.rollups_interval));
+        lanes.push((SinkLane::DeadLetters, self.details_interval));
+        lanes
+    }
+}
+
 /// Tells readiness which groups SINK's lanes are to join.
 pub(super) fn expect_sink(config: &SinkConfig, health: &Health) {
-    health.expect(Details::NAME, config.details_lanes.max(1) as usize);
-    health.expect(<RollupsLane as Lane>::NAME, 1);
-    health.expect(DeadLetters::NAME, 1);
+    health.expect(
+        SinkLane::Details.name(),
+        config.details_lanes.max(1) as usize,
+    );
+    health.expect(SinkLane::Rollups.name(), 1);
+    health.expect(SinkLane::DeadLetters.name(), 1);
 }
 
 /// Runs SINK until `stop` says otherwise, then flushes, gives its partitions up and leaves the groups.
@@ -59,26 +56,24 @@ pub(super) fn expect_sink(config: &SinkConfig, health: &Health) {
 /// # Errors
 /// If the groups can't be joined at all, for a setting is wrong.
 pub fn run_sink(config: &SinkConfig, shared: &Shared, stop: &Control) -> anyhow::Result<()> {
+    let world = &World::new(shared);
+    let database = &SinkDatabase::new(&config.postgres, &shared.kafka.deployment);
     std::thread::scope(|scope| {
         let housekeeping = scope.spawn(|| housekeeping::keep_house(config, stop));
-        let mut lanes = Vec::new();
-        for _ in 0..config.details_lanes.max(1) {
-            lanes.push(scope.spawn(|| {
-                let fetcher = Fetcher::new(&shared.kafka, Details::NAME)?;
-                let lane = CopyLane::<Details>::new(config.details_interval);
-                LaneThread::new(lane, &fetcher, config, shared, stop)?.run()
-            }));
-        }
-        lanes.push(scope.spawn(|| {
-            let fetcher = Fetcher::new(&shared.kafka, <RollupsLane as Lane>::NAME)?;
-            let lane = RollupsLane::new(config.rollups_interval);
-            LaneThread::new(lane, &fetcher, config, shared, stop)?.run()
-        }));
-        lanes.push(scope.spawn(|| {
-            let fetcher = Fetcher::new(&shared.kafka, DeadLetters::NAME)?;
-            let lane = CopyLane::<DeadLetters>::new(config.details_interval);
-            LaneThread::new(lane, &fetcher, config, shared, stop)?.run()
-        }));
+        let lanes: Vec<_> = config
+            .lanes()
+            .into_iter()
+            .map(|(lane, interval)| {
+                scope.spawn(move || {
+                    // What is asked of Kafka blocks this thread, which has nothing else to do; what is asked of PostgreSQL
+                    // waits for its socket.
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()?;
+                    runtime.block_on(run_sink_lane(lane, interval, world, database, stop))
+                })
+            })
+            .collect();
         let mut result = Ok(());
         for lane in lanes {
             let ended = lane

@@ -68,9 +68,9 @@ impl Kafka for World {
         })
     }
 
-    fn join(&self, stage: &str, topic: TopicIndex) -> anyhow::Result<Member> {
+    fn join(&self, stage: &str, topics: &[TopicIndex]) -> anyhow::Result<Member> {
         let kafka = &self.shared.kafka;
-        let topics = [self.topic_name(topic)];
+        let topics: Vec<&str> = topics.iter().map(|topic| self.topic_name(*topic)).collect();
         Ok(Member {
             membership: membership::Membership::join(kafka, &kafka.group(stage), &topics)?,
             names: Arc::clone(&self.topics),

@@ -1,10 +1,12 @@
 //! The tasks' world as it is: threads, librdkafka, the registry's HTTP, metrics.
 //!
-//! What a task waits for blocks its thread, so none of these futures is ever pending: [`ready`] runs them through.
+//! What a task waits for blocks its thread, so none of these futures is ever pending: [`ready`] runs them through. A lane of
+//! SINK waits for PostgreSQL too, on a runtime of its thread's own.
 
 mod kafka;
 
 use super::Shared;
+use super::sink;
 use super::task_meter::{self, Meter};
 use crate::clock;
 use rollcall_codec::{SchemaIds, SchemaRef};
@@ -88,6 +90,7 @@ impl Registry for World {
 
 impl Telemetry for World {
     type Meter = Meter;
+    type LaneMeter = sink::Meter;
 
     fn joined(&self, stage: &'static str) {
         self.shared.telemetry.health.joined(stage);
@@ -116,6 +119,10 @@ impl Telemetry for World {
 
     fn meter(&self, stage: &'static str, partition: i32) -> Meter {
         Meter::begin(&self.shared.telemetry, stage, partition)
+    }
+
+    fn lane_meter(&self, lane: &'static str) -> sink::Meter {
+        sink::Meter::new(&self.shared.telemetry, lane)
     }
 }
 

@@ -9,7 +9,7 @@ use rollcall_stages::sink::Flush;
 const LETTERS: &str = "dead-letters";
 
 /// One flush of each kind, in an order that `kind` names.
-async fn flush_one(sink: &mut SinkConnection, kind: &str, claim: Claim) -> Result<(), FlushError> {
+async fn flush_one(sink: &mut Sink, kind: &str, claim: Claim) -> Result<(), FlushError> {
     match kind {
         TOPIC => {
             let batch = DetailsBatch {

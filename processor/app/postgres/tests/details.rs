@@ -6,7 +6,7 @@ use rollcall_domain::snapshot::CommandOutput;
 use rollcall_domain::{CreationTime, LineReason, Precision, ProcessState, RejectionReason};
 
 async fn flush(
-    sink: &mut SinkConnection,
+    sink: &mut Sink,
     claim: &mut Claim,
     snapshots: &[SnapshotObservations<'_>],
 ) -> DetailsFlushed {
@@ -123,9 +123,9 @@ async fn a_loss_shows_in_the_books() {
         (1, 2)
     );
     // Whoever claims it next is told, too.
-    let books = read_books(sink.session(), TOPIC, 0).await.unwrap();
+    let books = sink.session().read_books(TOPIC, 0).await.unwrap();
     assert_eq!(books.as_ref(), Some(difference));
-    let others = read_books(sink.session(), TOPIC, 1).await.unwrap();
+    let others = sink.session().read_books(TOPIC, 1).await.unwrap();
     assert_eq!(others, None);
     database.drop_it().await;
 }
@@ -137,7 +137,7 @@ async fn two_connections_with_the_same_new_texts_agree() {
     for partition in 0..4 {
         let settings = database.settings();
         tasks.push(tokio::spawn(async move {
-            let mut sink = SinkConnection::connect(&settings).await.unwrap();
+            let mut sink = connect(&settings).await;
             let claim = claimed(&mut sink, TOPIC, partition).await;
             let mut one = snapshot(partition, 0, "shared", 1_500);
             if partition % 2 == 0 {
@@ -293,7 +293,7 @@ pub(super) fn letters() -> [DeadLetter<'static>; 2] {
 }
 
 /// Flushes [`letters`] once, and in vain a second time.
-pub(super) async fn flush_letters(sink: &mut SinkConnection) {
+pub(super) async fn flush_letters(sink: &mut Sink) {
     let claim = claimed(sink, "dead-letters", 0).await;
     let batch = [DeadLetterBatch {
         advance: advance("dead-letters", 0, claim, 2),

@@ -17,6 +17,11 @@ use rollcall_domain::observation::{Observation, SourceOffset, TaskCounts};
 use rollcall_domain::snapshot::{Machine, Os, SnapshotId};
 use rollcall_domain::time::MINUTE_US;
 use rollcall_domain::{Process, ResolvedUser, SnapshotObservations, Timestamp};
+use rollcall_driver::ports::{Claim, ClaimRequest, Connection, DatabaseError, OffsetAdvance};
+use rollcall_driver::sink::{
+    DeadLetterBatch, DetailsBatch, DetailsFlushed, FlushError, Link, RollupsFlushed, begin_flush,
+    claim, flush_dead_letters, flush_details, flush_rollups,
+};
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,6 +31,24 @@ const TOPIC: &str = "process-observations";
 
 /// 2026-03-10T12:00:00Z.
 const NOON: Timestamp = Timestamp::from_micros(1_773_144_000_000_000);
+
+/// What a lane of SINK works with.
+type Sink = Link<Session>;
+
+trait HasSession {
+    fn session(&mut self) -> &mut Session;
+}
+
+impl HasSession for Sink {
+    fn session(&mut self) -> &mut Session {
+        &mut self.connection
+    }
+}
+
+async fn connect(settings: &PostgresSettings) -> Sink {
+    let database = SinkDatabase::new(settings, DEPLOYMENT);
+    Link::open(&database, "tests").await.unwrap()
+}
 
 /// A migrated database that is dropped by [`TestDatabase::drop_it`].
 struct TestDatabase {
@@ -84,8 +107,8 @@ impl TestDatabase {
         Session::connect(&self.settings()).await.unwrap()
     }
 
-    async fn sink(&self) -> SinkConnection {
-        SinkConnection::connect(&self.settings()).await.unwrap()
+    async fn sink(&self) -> Sink {
+        connect(&self.settings()).await
     }
 
     async fn drop_it(self) {
@@ -120,7 +143,7 @@ async fn text(session: &mut Session, query: &str) -> String {
         .unwrap()
 }
 
-async fn claimed(sink: &mut SinkConnection, topic: &str, partition: i32) -> Claim {
+async fn claimed(sink: &mut Sink, topic: &str, partition: i32) -> Claim {
     let request = ClaimRequest {
         deployment: DEPLOYMENT,
         topic,

@@ -12,15 +12,27 @@ async fn connections_that_race_for_a_partition_all_get_it() {
     for _ in 0..6 {
         let settings = database.settings();
         tasks.push(tokio::spawn(async move {
-            let mut sink = SinkConnection::connect(&settings).await.unwrap();
+            let mut sink = connect(&settings).await;
             let days = (0..5).map(|day| NOON.plus_micros(day * DAY_US));
             for table in [TimeTable::Snapshots, TimeTable::Observations] {
-                ensure_partitions(&mut sink, table, days.clone())
-                    .await
-                    .unwrap();
+                ensure_partitions(
+                    &mut sink.connection,
+                    &mut sink.memory.partitions,
+                    table,
+                    days.clone(),
+                )
+                .await
+                .unwrap();
             }
             let minutes = TimeTable::Rollups(GroupingSet::User, Grain::Minute);
-            ensure_partitions(&mut sink, minutes, days).await.unwrap();
+            ensure_partitions(
+                &mut sink.connection,
+                &mut sink.memory.partitions,
+                minutes,
+                days,
+            )
+            .await
+            .unwrap();
         }));
     }
     for task in tasks {

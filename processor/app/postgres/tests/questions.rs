@@ -11,7 +11,7 @@ use rollcall_domain::time::{DAY_US, HOUR_US};
 use rollcall_domain::{Grain, RollupKey};
 
 /// Ten hours of chrome and word around a whole day that only its day row tells of.
-async fn fill(sink: &mut SinkConnection) {
+async fn fill(sink: &mut Sink) {
     let mut claim = claimed(sink, UPDATES, 0).await;
     let hour = |hours: i64| Grain::Hour.window_of(NOON.plus_micros(hours * HOUR_US));
     let tomorrow = Grain::Day.window_of(NOON.plus_micros(DAY_US));

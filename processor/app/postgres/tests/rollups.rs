@@ -77,7 +77,7 @@ fn progress() -> Progress {
 
 /// Flushes rows as offset `claim.next_offset`, and moves the claim.
 pub(super) async fn flush(
-    sink: &mut SinkConnection,
+    sink: &mut Sink,
     claim: &mut Claim,
     mut rollups: Vec<PendingRollup<'_>>,
 ) -> RollupsFlushed {
@@ -330,7 +330,7 @@ async fn what_is_forgotten_does_not_come_back() {
 }
 
 /// A flush with a correction, by whoever the connection is.
-pub(super) async fn values_as_the_sink(sink: &mut SinkConnection) {
+pub(super) async fn values_as_the_sink(sink: &mut Sink) {
     let mut claim = claimed(sink, UPDATES, 0).await;
     let hour = Grain::Hour.window_of(NOON);
     let rows = || vec![merge(application("chrome"), hour, value(0..2))];

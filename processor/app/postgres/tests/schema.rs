@@ -85,10 +85,10 @@ async fn check_forbidden(session: &mut Session, statements: &[&str]) {
 async fn the_sink_may_flush_and_forget_and_nothing_else() {
     let database = TestDatabase::create().await;
     let settings = database.login("rollcall_sink").await;
-    let mut before = SinkConnection::connect(&settings).await.unwrap();
+    let mut before = connect(&settings).await;
     claimed(&mut before, TOPIC, 0).await;
     // Another login than its own it could not end.
-    let mut sink = SinkConnection::connect(&settings).await.unwrap();
+    let mut sink = connect(&settings).await;
     let claim = claimed(&mut sink, TOPIC, 0).await;
     assert_eq!(claim.epoch, 2);
     before.session().ping().await.unwrap_err();
@@ -113,9 +113,7 @@ async fn the_sink_may_flush_and_forget_and_nothing_else() {
     read_progress(sink.session()).await.unwrap();
     // The first range, which holds these few rows, is summarized from the start.
     assert_eq!(summarize_details(sink.session()).await.unwrap(), 0);
-    release(sink.session(), TOPIC, 0, claim.epoch)
-        .await
-        .unwrap();
+    sink.session().release(TOPIC, 0, claim.epoch).await.unwrap();
     check_forbidden(
         sink.session(),
         &[
@@ -132,7 +130,7 @@ async fn the_sink_may_flush_and_forget_and_nothing_else() {
         ],
     )
     .await;
-    sink.close().await;
+    sink.connection.close().await;
     database.drop_it().await;
 }
 

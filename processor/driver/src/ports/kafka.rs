@@ -50,11 +50,11 @@ pub trait Kafka {
     /// If a client property is wrong.
     fn fetcher(&self, role: &str) -> anyhow::Result<Self::Fetcher>;
 
-    /// Joins a stage's group, for this topic.
+    /// Joins a stage's group, for these topics.
     ///
     /// # Errors
     /// If a client property is wrong.
-    fn join(&self, stage: &str, topic: TopicIndex) -> anyhow::Result<Self::Membership>;
+    fn join(&self, stage: &str, topics: &[TopicIndex]) -> anyhow::Result<Self::Membership>;
 }
 
 /// What came of a transaction.

@@ -1,5 +1,5 @@
-//! What tasks ask of the world. The shell fills these ports with a Kafka client and the registry's HTTP, the simulator with
-//! models that lose, delay and repeat.
+//! What tasks and SINK's lanes ask of the world. The shell fills these ports with a Kafka client, the registry's HTTP and
+//! PostgreSQL, the simulator with models that lose, delay and repeat.
 //!
 //! Times that may run out are the port's to keep; an error of a port ends the claim, never the task.
 #![allow(
@@ -7,13 +7,19 @@
     reason = "each future stays on the thread that made it"
 )]
 
+mod database;
 mod kafka;
 mod telemetry;
 
+pub use database::{
+    Aging, Backend, BackendEnd, BookEntry, BookSum, Claim, ClaimRequest, CommitError, Connection,
+    Copied, Database, DatabaseError, Horizons, LedgerDifference, OffsetAdvance, Owner, RollupRow,
+    TopicPartition,
+};
 pub use kafka::{
     Fetcher, Kafka, Membership, Outcome, Place, Polled, Rebalance, Received, Transactions,
 };
-pub use telemetry::{TaskMeter, TaskStatus, Telemetry};
+pub use telemetry::{Advance, FlushOutcome, LaneMeter, TaskMeter, TaskStatus, Telemetry};
 
 use crate::{StageKind, TaskRunner};
 use rollcall_codec::{SchemaIds, SchemaRef};

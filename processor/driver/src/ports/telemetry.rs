@@ -1,5 +1,7 @@
 //! What tasks tell those who watch them. Nothing is asked back.
 
+use super::LedgerDifference;
+use crate::sink::Flushed;
 use rollcall_engine::task::{CommitOutcome, LostReason};
 use rollcall_stages::Stage;
 
@@ -45,6 +47,8 @@ impl TaskStatus {
 pub trait Telemetry {
     /// See [`TaskMeter`].
     type Meter: TaskMeter;
+    /// See [`LaneMeter`].
+    type LaneMeter: LaneMeter;
 
     /// The group has taken this process in.
     fn joined(&self, stage: &'static str);
@@ -60,6 +64,8 @@ pub trait Telemetry {
     fn lost(&self, stage: &'static str, partition: i32, reason: LostReason);
     /// A claim begins.
     fn meter(&self, stage: &'static str, partition: i32) -> Self::Meter;
+    /// A lane of SINK begins.
+    fn lane_meter(&self, lane: &'static str) -> Self::LaneMeter;
 }
 
 /// What a task tells of one claim: once per claim and once per transaction, never per record.
@@ -86,4 +92,69 @@ pub trait TaskMeter {
     fn counted(&mut self, stage: Option<&impl Stage>);
     /// It did not commit.
     fn not_committed(&self, outcome: CommitOutcome);
+}
+
+/// How far a lane of SINK has come in one partition; `None` leaves what was known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Advance {
+    /// Everything below this offset is stored.
+    pub next_offset: i64,
+    /// Nothing waits below this offset: there are only markers of transactions since `next_offset`, if it is larger.
+    pub passed_offset: i64,
+    /// The log's time of the last record below it, or a time before that.
+    pub reached_us: Option<i64>,
+    /// The stage time of what is stored.
+    pub stage_time_us: Option<i64>,
+    /// What the books lack, in the order of [`LedgerDifference`]'s fields.
+    pub books: Option<[i64; 4]>,
+}
+
+impl LedgerDifference {
+    /// What is lacking, for [`Advance::books`].
+    #[must_use]
+    pub fn lacking(&self) -> [i64; 4] {
+        [
+            self.snapshots_unaccounted,
+            self.snapshots_missing,
+            self.lines_missing,
+            self.lines_rejected_missing,
+        ]
+    }
+}
+
+/// A flush that is not known to be stored.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FlushOutcome {
+    /// Another sink has claimed some of its partitions.
+    Fenced,
+    /// It was rolled back.
+    Failed,
+    /// The next claim will tell.
+    Unknown,
+}
+
+impl FlushOutcome {
+    /// Its word, for metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FlushOutcome::Fenced => "fenced",
+            FlushOutcome::Failed => "failed",
+            FlushOutcome::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a lane of SINK tells: once per flush, never per row. A place is a part of SINK and a partition of its input.
+pub trait LaneMeter {
+    /// A place was claimed, and goes on from this offset of its topic.
+    fn claimed(&self, place: (&'static str, i32), topic: &str, next_offset: i64);
+    /// A place has come further.
+    fn advanced(&self, place: (&'static str, i32), advance: Advance);
+    /// A flush is stored.
+    fn flushed(&self, flushed: &Flushed, took_us: i64);
+    /// A flush is not stored, as far as is known.
+    fn flush_failed(&self, outcome: FlushOutcome);
+    /// Another sink has claimed a place.
+    fn fenced(&self, place: (&'static str, i32));
 }

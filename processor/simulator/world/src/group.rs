@@ -3,7 +3,6 @@
 
 use crate::executor::{Executor, ProcessId};
 use rollcall_driver::ports::{Place, Rebalance};
-use rollcall_engine::record::TopicIndex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A member. Numbers are never used again.
@@ -14,9 +13,9 @@ struct Member {
     process: ProcessId,
     heard_us: i64,
     said: VecDeque<Rebalance>,
-    owns: BTreeSet<i32>,
+    owns: BTreeSet<Place>,
     /// Asked back, and not given back yet.
-    revoked: BTreeSet<i32>,
+    revoked: BTreeSet<Place>,
     /// Thrown out: it will learn of it, let go, and come again.
     is_out: bool,
     knows_it_is_out: bool,
@@ -24,21 +23,19 @@ struct Member {
     is_obeying: bool,
 }
 
-/// A group that shares one topic.
+/// A group that shares these partitions.
 #[derive(Debug)]
 pub(crate) struct Group {
-    topic: TopicIndex,
-    owners: Vec<Option<MemberId>>,
+    owners: BTreeMap<Place, Option<MemberId>>,
     members: BTreeMap<MemberId, Member>,
     next: MemberId,
     session_us: i64,
 }
 
 impl Group {
-    pub(crate) fn new(topic: TopicIndex, partitions: usize, session_us: i64) -> Self {
+    pub(crate) fn new(places: impl IntoIterator<Item = Place>, session_us: i64) -> Self {
         Self {
-            topic,
-            owners: vec![None; partitions],
+            owners: places.into_iter().map(|place| (place, None)).collect(),
             members: BTreeMap::new(),
             next: 0,
             session_us,
@@ -69,7 +66,7 @@ impl Group {
     }
 
     fn free(&mut self, member: MemberId) {
-        for owner in &mut self.owners {
+        for owner in self.owners.values_mut() {
             if *owner == Some(member) {
                 *owner = None;
             }
@@ -78,7 +75,6 @@ impl Group {
 
     /// What the member has not heard yet.
     pub(crate) fn poll(&mut self, member: MemberId, now_us: i64) -> Option<Rebalance> {
-        let topic = self.topic;
         let member = self.members.get_mut(&member)?;
         if member.is_obeying {
             return None;
@@ -87,7 +83,7 @@ impl Group {
             member.said.clear();
             member.revoked.clear();
             member.heard_us = now_us;
-            let places: Vec<Place> = member.owns.iter().map(|p| (topic, *p)).collect();
+            let places: Vec<Place> = member.owns.iter().copied().collect();
             member.is_out = !places.is_empty();
             member.knows_it_is_out = member.is_out;
             member
@@ -115,11 +111,12 @@ impl Group {
         it.is_obeying = false;
         // One that was thrown out while it let go of something else has yet to hear of it.
         it.is_out &= !std::mem::take(&mut it.knows_it_is_out);
-        for (_, partition) in places {
-            it.owns.remove(partition);
-            it.revoked.remove(partition);
-            let owner = &mut self.owners[*partition as usize];
-            if *owner == Some(member) {
+        for place in places {
+            it.owns.remove(place);
+            it.revoked.remove(place);
+            if let Some(owner) = self.owners.get_mut(place)
+                && *owner == Some(member)
+            {
                 *owner = None;
             }
         }
@@ -164,41 +161,34 @@ impl Group {
         for id in &inside {
             self.take_back(*id, share);
         }
-        let free: Vec<i32> = (0..)
-            .zip(&self.owners)
-            .filter(|(_, owner)| owner.is_none())
-            .map(|(partition, _)| partition)
-            .collect();
-        for partition in free {
+        let free = self.owners.iter().filter(|(_, owner)| owner.is_none());
+        let free: Vec<Place> = free.map(|(place, _)| *place).collect();
+        for place in free {
             let least = inside
                 .iter()
                 .min_by_key(|id| (self.members[id].owns.len(), **id));
             if let Some(member) = least.and_then(|id| self.members.get_mut(id)) {
-                member.owns.insert(partition);
-                member
-                    .said
-                    .push_back(Rebalance::Assigned(vec![(self.topic, partition)]));
+                member.owns.insert(place);
+                member.said.push_back(Rebalance::Assigned(vec![place]));
             }
-            self.owners[partition as usize] = least.copied();
+            self.owners.insert(place, least.copied());
         }
     }
 
     fn take_back(&mut self, id: MemberId, share: usize) {
-        let topic = self.topic;
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
         let kept = member.owns.len() - member.revoked.len();
         let excess = kept.saturating_sub(share);
         let kept = member.owns.difference(&member.revoked);
-        let taken: Vec<i32> = kept.copied().take(excess).collect();
+        let taken: Vec<Place> = kept.copied().take(excess).collect();
         if taken.is_empty() {
             return;
         }
         member.revoked.extend(&taken);
-        let places = taken.into_iter().map(|p| (topic, p)).collect();
         member.said.push_back(Rebalance::Revoked {
-            places,
+            places: taken,
             lost: false,
         });
     }

@@ -56,6 +56,11 @@ pub(crate) struct Load {
     last: Vec<Shipment>,
 }
 
+/// What stands for a process' command line in the tables: many, so that keys are given out all the time.
+pub(crate) fn command_line(application: &str, memory_bytes: i64) -> String {
+    format!("{application} --size {}", memory_bytes / PAGE % 50)
+}
+
 const APPLICATIONS: [&str; 3] = ["qqa", "qqb", "qqc"];
 const USERS: u64 = 4;
 

@@ -1,12 +1,14 @@
 //! A world from its first moment to its judgement.
 
 use crate::broker::Broker;
+use crate::database::{self, Postgres};
 use crate::executor::{ENVIRONMENT, Executor, ProcessId};
 use crate::load::{ACCEPTANCE_US, FUTURE_TOLERANCE_US, Ledger, Load};
 use crate::oracle;
 use crate::ports::{BEGIN_US, DEPLOYMENT, Shared, Weather, World};
 use crate::watch::Watch;
 use rollcall_domain::GroupingSet;
+use rollcall_driver::sink::{SinkLane, run_sink_lane};
 use rollcall_driver::{
     Control, NormalizeKind, RollupKind, SharedDirectory, Signal, StageKind, Users, run_stage,
 };
@@ -20,6 +22,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 const SECOND_US: i64 = 1_000_000;
 /// How long machines send.
@@ -64,6 +67,8 @@ struct Setting {
     task: TaskConfig,
     grace_us: [i64; 3],
     limits: WindowLimits,
+    /// How long details, and rollups, wait for a flush.
+    intervals: [Duration; 2],
     /// The mean time between two faults; 0: there are none.
     faults_every_us: i64,
     /// What the weather is like where nothing else is said.
@@ -94,6 +99,11 @@ impl Setting {
                 closings_per_transaction: closings_per_transaction.min(20_000),
                 ..WindowLimits::default()
             },
+            intervals: [
+                *random.pick(&[100, 500]),
+                *random.pick(&[200, 2_000, 5_000]),
+            ]
+            .map(Duration::from_millis),
             faults_every_us: *random.pick(&[0, 4, 8, 20]) * SECOND_US,
             loss: *random.pick(&[0, 2_000, 20_000]),
             late: *random.pick(&[0, 50_000, 300_000]),
@@ -150,6 +160,7 @@ pub fn run(seed: u64, with_trace: bool) -> Report {
         executor: Executor::new(),
         random: RefCell::new(random),
         broker: RefCell::new(Broker::new(&counts, 60 * SECOND_US)),
+        database: RefCell::new(Postgres::default()),
         groups: RefCell::default(),
         weather: RefCell::new(Weather {
             loss: setting.loss,
@@ -178,7 +189,12 @@ pub fn run(seed: u64, with_trace: bool) -> Report {
     let failure = match judged.take() {
         None => Some(format!("the world hangs after {steps} steps")),
         Some(Err(failure)) => Some(failure),
-        Some(Ok(())) => oracle::compare(&shared.broker.borrow(), &ledger.borrow()).err(),
+        Some(Ok(())) => oracle::compare(
+            &shared.broker.borrow(),
+            &ledger.borrow(),
+            &shared.database.borrow(),
+        )
+        .err(),
     };
     // What is left holds the world, and the world holds what is left.
     for process in 1..executor.new_process() {
@@ -194,12 +210,13 @@ pub fn run(seed: u64, with_trace: bool) -> Report {
     }
 }
 
-/// The broker's own work: markers, groups.
+/// The services' own work: markers, groups, connections that end.
 async fn serve(shared: Rc<Shared>) {
     loop {
         let pause_us = shared.random.borrow_mut().between(1_000, 20_000);
         shared.executor.sleep(pause_us).await;
         let now_us = shared.executor.now_us();
+        shared.database.borrow_mut().housekeep(now_us);
         if shared.weather.borrow().broker_away_until_us > now_us {
             continue;
         }
@@ -270,12 +287,15 @@ async fn live(
     let result = loop {
         // What came while faults were injected is closed by then, if windows close while nothing comes.
         let closed_us = BEGIN_US + FAULTS_US - setting.grace_us[0];
-        if oracle::is_level(&shared.broker.borrow(), closed_us) {
+        let (broker, database) = (shared.broker.borrow(), shared.database.borrow());
+        if oracle::is_level(&broker, closed_us) && oracle::is_stored(&broker, &database, closed_us)
+        {
             break Ok(());
         }
+        drop((broker, database));
         if shared.executor.now_us() > FAULTS_US + LEVEL_US {
             break Err(format!(
-                "not everything is folded and closed {} s after the last fault",
+                "not everything is folded, closed and stored {} s after the last fault",
                 LEVEL_US / SECOND_US
             ));
         }
@@ -294,6 +314,10 @@ fn start(shared: &Rc<Shared>, setting: &Setting) -> Program {
     world.note("starts");
     spawn_stage(&world, setting.normalize(), &stop);
     spawn_stage(&world, setting.rollup(), &stop);
+    let [copied, coalesced] = setting.intervals;
+    spawn_lane(&world, SinkLane::Details, copied, &stop);
+    spawn_lane(&world, SinkLane::Rollups, coalesced, &stop);
+    spawn_lane(&world, SinkLane::DeadLetters, copied, &stop);
     Program {
         process,
         stop,
@@ -307,6 +331,17 @@ fn spawn_stage<K: StageKind>(world: &World, kind: Arc<K>, stop: &Control) {
     executor.spawn(world.process, async move {
         if let Err(error) = run_stage(&kind, &world, &stop).await {
             let fault = format!("{} ended: {error:#}", kind.name());
+            world.shared.watch.borrow_mut().fail(fault);
+        }
+    });
+}
+
+fn spawn_lane(world: &World, lane: SinkLane, interval: Duration, stop: &Control) {
+    let (world, stop) = (world.clone(), stop.clone());
+    let executor = Rc::clone(&world.shared.executor);
+    executor.spawn(world.process, async move {
+        if let Err(error) = run_sink_lane(lane, interval, &world, &world, &stop).await {
+            let fault = format!("{} ended: {error:#}", lane.name());
             world.shared.watch.borrow_mut().fail(fault);
         }
     });
@@ -330,7 +365,7 @@ fn inject(shared: &Rc<Shared>, programs: &mut [Program], now_us: i64) {
     let program = &mut programs[program];
     let process = program.process;
     let until_us = now_us + random.between(SECOND_US / 2, 20 * SECOND_US);
-    let what = match random.below(12) {
+    let what = match random.below(16) {
         0 | 1 => {
             program.restart_us = Some(now_us + random.between(0, 8 * SECOND_US));
             shared.executor.kill(process);
@@ -367,6 +402,22 @@ fn inject(shared: &Rc<Shared>, programs: &mut [Program], now_us: i64) {
         10 => {
             shared.weather.borrow_mut().registry_away_until_us = until_us;
             "registries away"
+        }
+        11 => {
+            shared.database.borrow_mut().restart();
+            shared.weather.borrow_mut().database_away_until_us = until_us;
+            "databases restarted"
+        }
+        12 => {
+            let lacking = database::lag(&mut random);
+            shared.database.borrow_mut().fail_over(lacking);
+            shared.weather.borrow_mut().database_away_until_us = now_us + SECOND_US;
+            "databases failed over"
+        }
+        13 => {
+            let mut weather = shared.weather.borrow_mut();
+            weather.database_cut_until_us.insert(process, until_us);
+            "processes cut off from the database"
         }
         _ => {
             let mut broker = shared.broker.borrow_mut();

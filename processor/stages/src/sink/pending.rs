@@ -7,6 +7,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use rollcall_defects::{Defect, is_on};
 use rollcall_domain::pipeline::{Progress, RollupUpdate, UpdateKind};
 use rollcall_domain::rollup::{Accumulator, GroupingSet, RollupKey};
 use rollcall_domain::window::Window;
@@ -109,7 +110,11 @@ impl PendingRollups {
                     },
                     UpdateKind::Correction => PendingOp::Merge(accumulator),
                 };
-                pending.open.push((key.into_owned(), window, op));
+                if is_on(Defect::FlushNotCutAtProgress) {
+                    apply(&mut pending.whole, key.into_owned(), window, op);
+                } else {
+                    pending.open.push((key.into_owned(), window, op));
+                }
             }
             RollupUpdate::Progress(progress) => {
                 for (key, window, op) in pending.open.drain(..) {
@@ -200,6 +205,9 @@ fn apply(rows: &mut Rows, key: RollupKey<'static>, window: Window, op: PendingOp
         }
         Entry::Occupied(mut entry) => match op {
             PendingOp::Replace { .. } => *entry.get_mut() = op,
+            PendingOp::Merge(_) if is_on(Defect::CorrectionReplacesPending) => {
+                *entry.get_mut() = op
+            }
             PendingOp::Merge(correction) => match entry.get_mut() {
                 PendingOp::Replace { value, .. } | PendingOp::Merge(value) => {
                     value.merge(&correction)

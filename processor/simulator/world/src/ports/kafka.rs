@@ -83,12 +83,13 @@ impl Kafka for World {
         })
     }
 
-    fn join(&self, stage: &str, topic: TopicIndex) -> anyhow::Result<Member> {
+    fn join(&self, stage: &str, topics: &[TopicIndex]) -> anyhow::Result<Member> {
         let mut groups = self.shared.groups.borrow_mut();
-        let partitions = self.shared.broker.borrow().partitions(topic).count();
+        let broker = self.shared.broker.borrow();
+        let places = topics.iter().flat_map(|topic| broker.partitions(*topic));
         let group = groups
             .entry(stage.to_owned())
-            .or_insert_with(|| Group::new(topic, partitions, 6_000_000));
+            .or_insert_with(|| Group::new(places, 6_000_000));
         Ok(Member {
             world: self.clone(),
             stage: stage.to_owned(),

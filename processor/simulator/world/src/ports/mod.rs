@@ -1,10 +1,12 @@
 //! The driver's ports, filled with models: each call takes time, may lose its request or its answer, and is where another
 //! job may go on, or this one end.
 
+mod database;
 mod kafka;
 mod telemetry;
 
 use crate::broker::Broker;
+use crate::database::Postgres;
 use crate::executor::{Executor, JobId, ProcessId};
 use crate::group::Group;
 use crate::schemas;
@@ -41,6 +43,10 @@ pub(crate) struct Weather {
     pub(crate) unheard_until_us: BTreeMap<ProcessId, i64>,
     /// Processes that reach nobody until then.
     pub(crate) cut_until_us: BTreeMap<ProcessId, i64>,
+    /// Processes that do not reach the database until then, though all else reaches them.
+    pub(crate) database_cut_until_us: BTreeMap<ProcessId, i64>,
+    /// The database does not answer until then.
+    pub(crate) database_away_until_us: i64,
     /// The registry does not answer until then.
     pub(crate) registry_away_until_us: i64,
     /// The broker does not answer until then.
@@ -52,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) executor: Rc<Executor>,
     pub(crate) random: RefCell<Random>,
     pub(crate) broker: RefCell<Broker>,
+    pub(crate) database: RefCell<Postgres>,
     pub(crate) groups: RefCell<BTreeMap<String, Group>>,
     pub(crate) weather: RefCell<Weather>,
     pub(crate) watch: RefCell<Watch>,
@@ -77,6 +84,20 @@ impl Shared {
         let weather = self.weather.borrow();
         let until_us = weather.starved_until_us.get(&process);
         until_us.is_none_or(|until_us| *until_us <= now_us) && self.is_reached(process)
+    }
+
+    /// Whether nothing gets through between a process and the database.
+    fn is_cut_from_database(&self, process: ProcessId) -> bool {
+        let now_us = self.executor.now_us();
+        let weather = self.weather.borrow();
+        let cuts = [&weather.cut_until_us, &weather.database_cut_until_us];
+        let mut cuts = cuts.iter().filter_map(|cut| cut.get(&process));
+        cuts.any(|until_us| *until_us > now_us)
+    }
+
+    /// Whether the database is away.
+    fn is_database_away(&self) -> bool {
+        self.weather.borrow().database_away_until_us > self.executor.now_us()
     }
 
     /// Whether the broker's partitions and coordinators reach a process.

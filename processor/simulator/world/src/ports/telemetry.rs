@@ -1,12 +1,14 @@
 //! What tasks tell, into the trace and the [`crate::watch`].
 
 use super::World;
-use rollcall_driver::ports::{TaskMeter, TaskStatus, Telemetry};
+use rollcall_driver::ports::{Advance, FlushOutcome, LaneMeter, TaskMeter, TaskStatus, Telemetry};
+use rollcall_driver::sink::Flushed;
 use rollcall_engine::task::{CommitOutcome, LostReason};
 use rollcall_stages::Stage;
 
 impl Telemetry for World {
     type Meter = Meter;
+    type LaneMeter = Lane;
 
     fn joined(&self, _stage: &'static str) {}
 
@@ -38,6 +40,12 @@ impl Telemetry for World {
             world: self.clone(),
             stage,
             partition,
+        }
+    }
+
+    fn lane_meter(&self, _lane: &'static str) -> Lane {
+        Lane {
+            world: self.clone(),
         }
     }
 }
@@ -94,5 +102,36 @@ impl TaskMeter for Meter {
 
     fn not_committed(&self, outcome: CommitOutcome) {
         self.world.shared.watch.borrow_mut().outcome(outcome);
+    }
+}
+
+/// Looks at what a lane says of itself.
+pub(crate) struct Lane {
+    world: World,
+}
+
+impl LaneMeter for Lane {
+    fn claimed(&self, (label, partition): (&'static str, i32), _topic: &str, next_offset: i64) {
+        self.world
+            .note(&format!("{label}[{partition}] claimed, from {next_offset}"));
+        self.world.shared.watch.borrow_mut().count("places claimed");
+    }
+
+    fn advanced(&self, _place: (&'static str, i32), _advance: Advance) {}
+
+    fn flushed(&self, _flushed: &Flushed, _took_us: i64) {
+        self.world.shared.watch.borrow_mut().count("flushes stored");
+    }
+
+    fn flush_failed(&self, outcome: FlushOutcome) {
+        self.world.shared.watch.borrow_mut().count(match outcome {
+            FlushOutcome::Fenced => "flushes fenced",
+            FlushOutcome::Failed => "flushes failed",
+            FlushOutcome::Unknown => "flushes of unknown outcome",
+        });
+    }
+
+    fn fenced(&self, (label, partition): (&'static str, i32)) {
+        self.world.note(&format!("{label}[{partition}] is fenced"));
     }
 }

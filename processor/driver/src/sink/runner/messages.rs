@@ -1,28 +1,32 @@
 //! Fetching what is claimed, up to what a flush holds.
 
-use super::{LaneThread, POLL, REQUEST};
-use crate::driver::sink::lane::Lane;
-use crate::driver::sink::places::Place;
-use crate::kafka::fetch::{Fetched, Incoming, Polled};
+use super::{LaneRunner, POLL, REQUEST, Record};
+use crate::ports::{Database, Fetcher, Place, Polled, Received, World};
+use crate::sink::lane::Lane;
+use rollcall_engine::record::InputRecord;
 use rollcall_stages::layout::TOPICS;
 use std::time::Duration;
 
 /// Messages that are taken before the group is served again.
 const MESSAGES_PER_STEP: usize = 1_000;
 
-impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
-    pub(super) fn fetch(&mut self) -> anyhow::Result<()> {
+impl<'f, W: World, D: Database, L: Lane<Record<'f, W>>> LaneRunner<'f, '_, W, D, L> {
+    pub(super) async fn fetch(&mut self) -> anyhow::Result<()> {
         let mut patience = POLL;
         for _ in 0..MESSAGES_PER_STEP {
             if self.lane.is_full() {
                 break;
             }
-            match self.fetcher.poll(patience) {
-                Polled::Record(message) => self.take(message)?,
+            match self.fetcher.poll(patience).await {
+                Polled::Record(message) => self.take(message).await?,
                 Polled::Nothing => break,
-                Polled::OutOfRange => return self.find_out_of_range(),
+                Polled::OutOfRange => return self.find_out_of_range().await,
                 Polled::Trouble(error) => {
-                    tracing::debug!(%error, lane = L::NAME, "fetching goes on");
+                    tracing::debug!(
+                        error = format!("{error:#}"),
+                        lane = L::NAME,
+                        "fetching goes on"
+                    );
                     break;
                 }
             }
@@ -31,23 +35,20 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
         Ok(())
     }
 
-    fn take(&mut self, message: Fetched<'f>) -> anyhow::Result<()> {
-        let incoming = Incoming::of(&message);
-        let Some(topic) = self.places.topic(incoming.topic) else {
-            return Ok(());
-        };
-        let place = (topic, incoming.partition);
+    async fn take(&mut self, message: Record<'f, W>) -> anyhow::Result<()> {
+        let incoming = message.record();
+        let place = (message.topic(), incoming.partition);
         let offset = incoming.offset;
         match self.places.get(place) {
             Some(claimed) if offset >= claimed.position => {}
             // Fetched before the place was given up or claimed anew.
             _ => return Ok(()),
         }
-        if !self.learn(place, &incoming) {
+        if !self.learn(place, &incoming).await {
             return self.assign();
         }
         self.places.taken(place, offset);
-        match self.lane.take(topic, message) {
+        match self.lane.take(message) {
             Ok(()) => Ok(()),
             Err(why) => {
                 self.halt(place, &why);
@@ -57,14 +58,14 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
     }
 
     /// Looks a writer's schema up before its first message; `false` if the place can't go on now.
-    fn learn(&mut self, place: Place, incoming: &Incoming<'_>) -> bool {
+    async fn learn(&mut self, place: Place, incoming: &InputRecord<'_>) -> bool {
         let (value, header) = (incoming.value, incoming.schema_header);
         if let Some(schema) = self.lane.reader().needed(value, header) {
             let layout = &TOPICS[usize::from(place.0.0)];
-            match self.shared.registry.lookup(layout, schema) {
+            match self.world.lookup(layout, schema).await {
                 Ok(lookup) => self.lane.reader().learn(schema, &lookup),
                 Err(error) => {
-                    self.wait(place, &error.to_string());
+                    self.wait(place, &format!("{error:#}"));
                     return false;
                 }
             }
@@ -81,7 +82,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
     }
 
     /// A position is not in the log any more, or not yet: the log was cut or made anew.
-    fn find_out_of_range(&mut self) -> anyhow::Result<()> {
+    async fn find_out_of_range(&mut self) -> anyhow::Result<()> {
         let claims: Vec<(Place, i64)> = self
             .places
             .claims()
@@ -89,7 +90,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
             .collect();
         for (place, position) in claims {
             let topic = self.places.name(place.0).to_owned();
-            match self.fetcher.watermarks(&topic, place.1, REQUEST) {
+            match self.fetcher.watermarks(place, REQUEST).await {
                 Ok((start, end)) if position < start || position > end => self.halt(
                     place,
                     &format!(
@@ -99,7 +100,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
                     ),
                 ),
                 Ok(_) => {}
-                Err(error) => self.wait(place, &format!("the ends of {topic}[{}] can't be read: {error}", place.1)),
+                Err(error) => self.wait(place, &format!("the ends of {topic}[{}] can't be read: {error:#}", place.1)),
             }
         }
         self.assign()

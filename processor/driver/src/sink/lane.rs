@@ -1,17 +1,16 @@
 //! What differs between SINK's lanes: what they hold, when they flush it, and as what.
 
-use super::places::{Place, Places};
-use crate::kafka::fetch::Fetched;
-use crate::postgres::{FlushError, LedgerDifference, SinkConnection};
-use crate::telemetry::places::Advance;
+use super::flush::{FlushError, Link};
+use super::places::Places;
+use crate::ports::{Advance, Connection, LedgerDifference, Place, Received};
 use rollcall_codec::{DecodeError, Message};
 use rollcall_engine::record::TopicIndex;
 use rollcall_stages::Reader;
 use rollcall_stages::layout::TopicLayout;
 use std::time::Duration;
 
-/// A lane. `'f` is the life of the consumer whose messages it holds.
-pub(super) trait Lane<'f> {
+/// A lane, which holds such records.
+pub(crate) trait Lane<R: Received> {
     /// What its topics hold.
     type Message: Message;
     /// Its name: of its group, its client, its connection.
@@ -28,7 +27,7 @@ pub(super) trait Lane<'f> {
     fn reader(&mut self) -> &mut Reader<Self::Message>;
 
     /// Holds a message. `Err`: why its place has to halt before it.
-    fn take(&mut self, topic: TopicIndex, message: Fetched<'f>) -> Result<(), String>;
+    fn take(&mut self, message: R) -> Result<(), String>;
     /// Whether there is anything to flush.
     fn is_empty(&self) -> bool;
     /// Whether it holds anything of a place, be it the beginning of what a later flush stores.
@@ -39,9 +38,9 @@ pub(super) trait Lane<'f> {
     fn forget(&mut self, place: Place);
 
     /// Writes what it holds and tells `places` what is stored then.
-    async fn flush(
+    async fn flush<C: Connection>(
         &mut self,
-        connection: &mut SinkConnection,
+        link: &mut Link<C>,
         places: &mut Places,
     ) -> Result<Flushed, FlushError>;
 }
@@ -73,7 +72,7 @@ pub struct Flushed {
 
 impl Flushed {
     /// Adds what another flush did.
-    pub(super) fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.messages += other.messages;
         self.unreadable += other.unreadable;
         self.rows += other.rows;
@@ -89,7 +88,7 @@ impl Flushed {
 
 /// A message of one of our own topics that can't be read. One that is none of our records is left out, for somebody else
 /// has written it. `Err`: it is ours, and says what only a newer version knows; without it the tables would be wrong.
-pub(super) fn leave_out(
+pub(crate) fn leave_out(
     lane: &str,
     partition: i32,
     offset: i64,

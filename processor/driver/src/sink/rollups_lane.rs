@@ -1,10 +1,10 @@
 //! The rollups lane: updates, coalesced per row for some seconds, one transaction per grouping set.
 
+use super::flush::{FlushError, Link};
 use super::lane::{Flushed, Lane, leave_out};
-use super::places::{Place, Places};
-use crate::kafka::fetch::{Fetched, Incoming};
-use crate::postgres::{FlushError, SinkConnection, flush_rollups};
-use crate::telemetry::places::Advance;
+use super::places::Places;
+use super::rollups::flush_rollups;
+use crate::ports::{Advance, Connection, Place, Received};
 use rollcall_codec::messages;
 use rollcall_domain::Timestamp;
 use rollcall_domain::pipeline::RollupUpdate;
@@ -20,7 +20,7 @@ use std::time::Duration;
 const FULL_ROWS: usize = 20_000;
 
 /// See the module.
-pub(super) struct RollupsLane {
+pub(crate) struct RollupsLane {
     interval: Duration,
     reader: Reader<messages::RollupUpdate>,
     pending: Vec<(GroupingSet, PendingRollups)>,
@@ -31,8 +31,11 @@ pub(super) struct RollupsLane {
 }
 
 impl RollupsLane {
+    /// The lane's name.
+    pub(crate) const NAME: &'static str = "sink-rollups";
+
     /// Holds nothing yet.
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration) -> Self {
         Self {
             interval,
             reader: Reader::new(),
@@ -63,20 +66,16 @@ impl RollupsLane {
     }
 }
 
-impl<'f> Lane<'f> for RollupsLane {
+impl<R: Received> Lane<R> for RollupsLane {
     type Message = messages::RollupUpdate;
-    const NAME: &'static str = "sink-rollups";
+    const NAME: &'static str = RollupsLane::NAME;
 
     fn topics(&self) -> Vec<TopicLayout> {
         GroupingSet::ALL.map(updates_topic).to_vec()
     }
 
     fn label(&self, topic: TopicIndex) -> &'static str {
-        match topic {
-            t if t == layout::UPDATES_USER.index => "sink-rollups-user",
-            t if t == layout::UPDATES_FACULTY.index => "sink-rollups-faculty",
-            _ => "sink-rollups-application",
-        }
+        label(topic)
     }
 
     fn interval(&self) -> Duration {
@@ -87,8 +86,8 @@ impl<'f> Lane<'f> for RollupsLane {
         &mut self.reader
     }
 
-    fn take(&mut self, topic: TopicIndex, message: Fetched<'f>) -> Result<(), String> {
-        let incoming = Incoming::of(&message);
+    fn take(&mut self, message: R) -> Result<(), String> {
+        let (topic, incoming) = (message.topic(), message.record());
         match self.reader.read(incoming.value, incoming.schema_header) {
             Ok(update) => {
                 let is_end = matches!(update, RollupUpdate::Progress(_));
@@ -98,7 +97,7 @@ impl<'f> Lane<'f> for RollupsLane {
                 }
             }
             Err(error) => {
-                let label = Lane::label(self, topic);
+                let label = label(topic);
                 leave_out(label, incoming.partition, incoming.offset, &error)?;
                 self.untold.unreadable += 1;
             }
@@ -127,9 +126,9 @@ impl<'f> Lane<'f> for RollupsLane {
         }
     }
 
-    async fn flush(
+    async fn flush<C: Connection>(
         &mut self,
-        connection: &mut SinkConnection,
+        link: &mut Link<C>,
         places: &mut Places,
     ) -> Result<Flushed, FlushError> {
         for (set, pending) in &mut self.pending {
@@ -143,7 +142,7 @@ impl<'f> Lane<'f> for RollupsLane {
                 .iter()
                 .filter_map(|offset| places.advance((topic, offset.partition), offset.next_offset))
                 .collect();
-            let flushed = flush_rollups(connection, &flush, &advances).await?;
+            let flushed = flush_rollups(link, &flush, &advances).await?;
             let offsets = flush.offsets;
             pending.flushed();
             let mut stored = Vec::with_capacity(offsets.len());
@@ -165,6 +164,15 @@ impl<'f> Lane<'f> for RollupsLane {
             });
         }
         Ok(std::mem::take(&mut self.untold))
+    }
+}
+
+/// What readiness and metrics call a topic's part of the lane.
+fn label(topic: TopicIndex) -> &'static str {
+    match topic {
+        t if t == layout::UPDATES_USER.index => "sink-rollups-user",
+        t if t == layout::UPDATES_FACULTY.index => "sink-rollups-faculty",
+        _ => "sink-rollups-application",
     }
 }
 

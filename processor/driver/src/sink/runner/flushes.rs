@@ -3,44 +3,39 @@
 //! A transaction ends with a marker, which no message follows on a quiet day. What is stored is brought behind it too,
 //! now and then: else retention would seem to have overtaken us once it takes messages and marker together.
 
-use super::LaneThread;
-use super::connection::describe;
-use crate::clock::elapsed_us;
-use crate::driver::next_wait_us;
-use crate::driver::sink::lane::{Flushed, Lane};
-use crate::driver::sink::lane_meter::FlushOutcome;
-use crate::driver::sink::places::Place;
-use crate::postgres::{FlushError, OffsetAdvance, move_offsets};
-use crate::telemetry::health::TaskStatus;
+use super::{LaneRunner, Record};
+use crate::ports::{Database, FlushOutcome, LaneMeter, OffsetAdvance, Place, TaskStatus, World};
+use crate::sink::flush::{FlushError, move_offsets};
+use crate::sink::lane::{Flushed, Lane};
+use rollcall_defects::{Defect, is_on};
 
 /// How often what is stored is brought behind markers that nothing has followed.
 const PASS_MARKERS_US: i64 = 60_000_000;
 
-impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
-    pub(super) fn flush_if_due(&mut self) {
+impl<'f, W: World, D: Database, L: Lane<Record<'f, W>>> LaneRunner<'f, '_, W, D, L> {
+    pub(super) async fn flush_if_due(&mut self) {
         if self.lane.is_empty() {
             return;
         }
         let interval_us = self.lane.interval().as_micros() as i64;
-        if self.lane.is_full() || elapsed_us() - self.flushed_at_us >= interval_us {
-            self.flush();
+        if self.lane.is_full() || self.world.elapsed_us() - self.flushed_at_us >= interval_us {
+            self.flush().await;
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    pub(super) async fn flush(&mut self) {
         if self.lane.is_empty() {
             return;
         }
-        let Some(connection) = self.connection.as_mut() else {
+        let Some(link) = self.link.as_mut() else {
             return;
         };
-        let begun_us = elapsed_us();
-        let outcome = self
-            .runtime
-            .block_on(self.lane.flush(connection, &mut self.places));
-        self.flushed_at_us = elapsed_us();
+        let begun_us = self.world.elapsed_us();
+        let outcome = self.lane.flush(link, &mut self.places).await;
+        self.flushed_at_us = self.world.elapsed_us();
         match outcome {
             Ok(flushed) => {
+                self.answered_at_us = self.flushed_at_us;
                 self.note(&flushed, self.flushed_at_us - begun_us);
                 self.halt_all(&flushed.halted);
             }
@@ -57,15 +52,15 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
         }
     }
 
-    pub(super) fn pass_markers_if_due(&mut self) {
-        if elapsed_us() - self.passed_markers_at_us >= PASS_MARKERS_US {
-            self.pass_markers();
+    pub(super) async fn pass_markers_if_due(&mut self) {
+        if self.world.elapsed_us() - self.passed_markers_at_us >= PASS_MARKERS_US {
+            self.pass_markers().await;
         }
     }
 
     /// Brings what is stored behind the markers that follow it, where nothing is held.
-    pub(super) fn pass_markers(&mut self) {
-        self.passed_markers_at_us = elapsed_us();
+    pub(super) async fn pass_markers(&mut self) {
+        self.passed_markers_at_us = self.world.elapsed_us();
         let behind: Vec<(Place, i64)> = self
             .behind_markers()
             .into_iter()
@@ -73,15 +68,14 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
                 (stored < position).then_some((place, position))
             })
             .collect();
-        let Some(connection) = self.connection.as_mut().filter(|_| !behind.is_empty()) else {
+        let Some(link) = self.link.as_mut().filter(|_| !behind.is_empty()) else {
             return;
         };
         let advances: Vec<OffsetAdvance<'_>> = behind
             .iter()
             .filter_map(|(place, position)| self.places.advance(*place, *position))
             .collect();
-        let moved = move_offsets(connection.session(), &advances);
-        match self.runtime.block_on(moved) {
+        match move_offsets(&mut link.connection, &advances).await {
             Ok(()) => {
                 for (place, position) in behind {
                     self.places.stored(place, position);
@@ -95,7 +89,7 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
         match error {
             FlushError::Fenced { lost } => {
                 self.meter.flush_failed(FlushOutcome::Fenced);
-                let wait_us = next_wait_us(&mut self.backoff);
+                let not_before_us = self.world.elapsed_us() + self.next_wait_us();
                 for lost in lost {
                     let Some(place) = self.places.place_of(&lost) else {
                         continue;
@@ -107,8 +101,10 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
                     );
                     let label = self.lane.label(place.0);
                     self.meter.fenced((label, place.1));
-                    self.lane.forget(place);
-                    self.places.unclaim(place, elapsed_us() + wait_us);
+                    if !is_on(Defect::FencedBufferKept) {
+                        self.lane.forget(place);
+                    }
+                    self.places.unclaim(place, not_before_us);
                     self.status(
                         place,
                         TaskStatus::Waiting("another sink has claimed it".to_owned()),
@@ -119,20 +115,19 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
             FlushError::Unknown(error) => {
                 self.meter.flush_failed(FlushOutcome::Unknown);
                 self.connection_failed(&format!(
-                    "whether a flush is stored is unknown, the next claim will tell: {}",
-                    describe(&error)
+                    "whether a flush is stored is unknown, the next claim will tell: {error}"
                 ));
             }
             FlushError::Failed(error) => {
                 self.meter.flush_failed(FlushOutcome::Failed);
-                if !error.is_retriable() {
+                if !error.is_retriable {
                     tracing::error!(
                         lane = L::NAME,
-                        error = describe(&error),
+                        error = error.message,
                         "a flush is refused; it is tried again, but it needs a person"
                     );
                 }
-                self.connection_failed(&describe(&error));
+                self.connection_failed(&error.message);
             }
         }
     }
@@ -140,8 +135,11 @@ impl<'f, L: Lane<'f>> LaneThread<'f, '_, L> {
     fn note(&mut self, flushed: &Flushed, took_us: i64) {
         // Not as early as a claim: claims may work where every flush is refused.
         self.backoff.reset();
-        let label = |topic| self.lane.label(topic);
-        self.meter.flushed(flushed, took_us, label);
+        self.meter.flushed(flushed, took_us);
+        for &((topic, partition), advance) in &flushed.stored {
+            let place = (self.lane.label(topic), partition);
+            self.meter.advanced(place, advance);
+        }
         tracing::debug!(
             lane = L::NAME,
             messages = flushed.messages,

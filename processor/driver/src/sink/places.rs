@@ -8,27 +8,24 @@
 //! either ──► Halted: only a person can help, or the group takes it away
 //! ```
 
-use crate::postgres::{Claim, OffsetAdvance, TopicPartition};
+use crate::ports::{Claim, OffsetAdvance, Place, TopicPartition};
 use rollcall_engine::record::TopicIndex;
 use rollcall_stages::layout::TopicLayout;
 use std::collections::BTreeMap;
 
-/// A partition of a topic.
-pub(super) type Place = (TopicIndex, i32);
-
 /// A claimed partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Claimed {
+pub(crate) struct Claimed {
     /// The claim's epoch.
-    pub(super) epoch: i64,
+    pub(crate) epoch: i64,
     /// Everything below is stored.
-    pub(super) stored: i64,
+    pub(crate) stored: i64,
     /// The offset that is to be read next; what lies between is buffered, or the marker of a transaction.
-    pub(super) position: i64,
+    pub(crate) position: i64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum PlaceState {
+pub(crate) enum PlaceState {
     /// Ours as far as the group says; to be claimed, but not before this time.
     Unclaimed { not_before_us: i64 },
     /// Ours as far as PostgreSQL says.
@@ -39,62 +36,57 @@ pub(super) enum PlaceState {
 
 /// All places of a lane.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(crate) struct Places {
     topics: Vec<(TopicLayout, String)>,
     states: BTreeMap<Place, PlaceState>,
 }
 
 impl Places {
     /// None yet, of these topics with these full names.
-    pub(super) fn new(topics: Vec<(TopicLayout, String)>) -> Self {
+    pub(crate) fn new(topics: Vec<(TopicLayout, String)>) -> Self {
         Self {
             topics,
             states: BTreeMap::new(),
         }
     }
 
-    /// The full names of the topics.
-    pub(super) fn topic_names(&self) -> Vec<&str> {
-        self.topics.iter().map(|(_, name)| name.as_str()).collect()
-    }
-
     /// A topic's index by its full name.
-    pub(super) fn topic(&self, name: &str) -> Option<TopicIndex> {
+    pub(crate) fn topic(&self, name: &str) -> Option<TopicIndex> {
         let found = self.topics.iter().find(|(_, full)| full == name);
         found.map(|(topic, _)| topic.index)
     }
 
     /// A topic's full name.
-    pub(super) fn name(&self, topic: TopicIndex) -> &str {
+    pub(crate) fn name(&self, topic: TopicIndex) -> &str {
         let found = self.topics.iter().find(|(layout, _)| layout.index == topic);
         found.map_or("", |(_, name)| name)
     }
 
     /// The group has given a place to us.
-    pub(super) fn add(&mut self, place: Place) {
+    pub(crate) fn add(&mut self, place: Place) {
         self.states
             .insert(place, PlaceState::Unclaimed { not_before_us: 0 });
     }
 
     /// The group has taken it away.
-    pub(super) fn remove(&mut self, place: Place) {
+    pub(crate) fn remove(&mut self, place: Place) {
         self.states.remove(&place);
     }
 
     /// All places.
-    pub(super) fn all(&self) -> Vec<Place> {
+    pub(crate) fn all(&self) -> Vec<Place> {
         self.states.keys().copied().collect()
     }
 
     /// The places that may be claimed now.
-    pub(super) fn to_claim(&self, now_us: i64) -> Vec<Place> {
+    pub(crate) fn to_claim(&self, now_us: i64) -> Vec<Place> {
         let due = |state: &PlaceState| matches!(state, PlaceState::Unclaimed { not_before_us } if *not_before_us <= now_us);
         let due = self.states.iter().filter(|(_, state)| due(state));
         due.map(|(place, _)| *place).collect()
     }
 
     /// PostgreSQL has accepted our claim.
-    pub(super) fn claimed(&mut self, place: Place, claim: Claim) {
+    pub(crate) fn claimed(&mut self, place: Place, claim: Claim) {
         let claimed = Claimed {
             epoch: claim.epoch,
             stored: claim.next_offset,
@@ -104,7 +96,7 @@ impl Places {
     }
 
     /// It is not ours any more as far as PostgreSQL says, or that is in doubt.
-    pub(super) fn unclaim(&mut self, place: Place, not_before_us: i64) {
+    pub(crate) fn unclaim(&mut self, place: Place, not_before_us: i64) {
         match self.states.get_mut(&place) {
             None | Some(PlaceState::Halted) => {}
             Some(state) => *state = PlaceState::Unclaimed { not_before_us },
@@ -112,17 +104,17 @@ impl Places {
     }
 
     /// Only a person can help.
-    pub(super) fn halt(&mut self, place: Place) {
+    pub(crate) fn halt(&mut self, place: Place) {
         self.states.insert(place, PlaceState::Halted);
     }
 
     /// Whether only a person can help.
-    pub(super) fn is_halted(&self, place: Place) -> bool {
+    pub(crate) fn is_halted(&self, place: Place) -> bool {
         self.states.get(&place) == Some(&PlaceState::Halted)
     }
 
     /// A claimed place.
-    pub(super) fn get(&self, place: Place) -> Option<&Claimed> {
+    pub(crate) fn get(&self, place: Place) -> Option<&Claimed> {
         match self.states.get(&place) {
             Some(PlaceState::Claimed(claimed)) => Some(claimed),
             _ => None,
@@ -130,28 +122,28 @@ impl Places {
     }
 
     /// A message of a place was buffered.
-    pub(super) fn taken(&mut self, place: Place, offset: i64) {
+    pub(crate) fn taken(&mut self, place: Place, offset: i64) {
         if let Some(PlaceState::Claimed(claimed)) = self.states.get_mut(&place) {
             claimed.position = offset + 1;
         }
     }
 
     /// Everything below is stored now.
-    pub(super) fn stored(&mut self, place: Place, next_offset: i64) {
+    pub(crate) fn stored(&mut self, place: Place, next_offset: i64) {
         if let Some(PlaceState::Claimed(claimed)) = self.states.get_mut(&place) {
             claimed.stored = next_offset;
         }
     }
 
     /// Everything below was read, and nothing of the place is buffered: what lies between are markers of transactions.
-    pub(super) fn passed(&mut self, place: Place, position: i64) {
+    pub(crate) fn passed(&mut self, place: Place, position: i64) {
         if let Some(PlaceState::Claimed(claimed)) = self.states.get_mut(&place) {
             claimed.position = claimed.position.max(position);
         }
     }
 
     /// All claimed places.
-    pub(super) fn claims(&self) -> impl Iterator<Item = (Place, &Claimed)> {
+    pub(crate) fn claims(&self) -> impl Iterator<Item = (Place, &Claimed)> {
         self.states.iter().filter_map(|(place, state)| match state {
             PlaceState::Claimed(claimed) => Some((*place, claimed)),
             _ => None,
@@ -159,7 +151,7 @@ impl Places {
     }
 
     /// What a flush has to say of a place that it brings to `to_offset`.
-    pub(super) fn advance(&self, place: Place, to_offset: i64) -> Option<OffsetAdvance<'_>> {
+    pub(crate) fn advance(&self, place: Place, to_offset: i64) -> Option<OffsetAdvance<'_>> {
         let claimed = self.get(place)?;
         Some(OffsetAdvance {
             topic: self.name(place.0),
@@ -171,7 +163,7 @@ impl Places {
     }
 
     /// Our name for a place that PostgreSQL names.
-    pub(super) fn place_of(&self, place: &TopicPartition) -> Option<Place> {
+    pub(crate) fn place_of(&self, place: &TopicPartition) -> Option<Place> {
         Some((self.topic(&place.topic)?, place.partition))
     }
 }

@@ -2,15 +2,12 @@
 //!
 //! What they hold stays in the consumer's memory until it is flushed; it is decoded in place then.
 
+use super::dead_letters::{DeadLetterBatch, flush_dead_letters};
+use super::details::{DetailsBatch, flush_details};
+use super::flush::{FlushError, Link};
 use super::lane::{Flushed, Lane, leave_out};
-use super::lane_meter::books_of;
-use super::places::{Place, Places};
-use crate::kafka::fetch::{Fetched, Incoming};
-use crate::postgres::{
-    DeadLetterBatch, DetailsBatch, FlushError, OffsetAdvance, SinkConnection, flush_dead_letters,
-    flush_details,
-};
-use crate::telemetry::places::Advance;
+use super::places::Places;
+use crate::ports::{Advance, Connection, LedgerDifference, OffsetAdvance, Place, Received};
 use rollcall_codec::{Message, messages};
 use rollcall_engine::record::TopicIndex;
 use rollcall_stages::Reader;
@@ -19,7 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What such a lane copies.
-pub(super) trait CopyKind {
+pub(crate) trait CopyKind {
     /// The lane's name.
     const NAME: &'static str;
     /// The topic that it reads.
@@ -32,21 +29,21 @@ pub(super) trait CopyKind {
     type Message: Message;
 
     /// Writes a batch per partition, all of them or none.
-    async fn flush(
-        connection: &mut SinkConnection,
+    async fn flush<C: Connection>(
+        link: &mut Link<C>,
         batches: &[Batch<'_, '_, Self::Message>],
     ) -> Result<Flushed, FlushError>;
 }
 
 /// What a flush holds of one partition.
-pub(super) struct Batch<'a, 'm, M: Message> {
+pub(crate) struct Batch<'a, 'm, M: Message> {
     place: Place,
     advance: OffsetAdvance<'a>,
     values: Vec<M::Value<'m>>,
 }
 
 /// Observations.
-pub(super) enum Details {}
+pub(crate) enum Details {}
 
 impl CopyKind for Details {
     const NAME: &'static str = "sink-details";
@@ -56,8 +53,8 @@ impl CopyKind for Details {
     const FULL_MESSAGES: usize = 4_000;
     type Message = messages::SnapshotObservations;
 
-    async fn flush(
-        connection: &mut SinkConnection,
+    async fn flush<C: Connection>(
+        link: &mut Link<C>,
         batches: &[Batch<'_, '_, Self::Message>],
     ) -> Result<Flushed, FlushError> {
         let batches: Vec<DetailsBatch<'_>> = batches
@@ -67,7 +64,7 @@ impl CopyKind for Details {
                 snapshots: &batch.values,
             })
             .collect();
-        let flushed = flush_details(connection, &batches).await?;
+        let flushed = flush_details(link, &batches).await?;
         // What has expired is old beyond measure, and not stored.
         let event_times_us = match flushed.snapshots_expired {
             0 => event_times_us(&batches),
@@ -95,11 +92,11 @@ fn books(flushed: &Flushed, partition: i32) -> [i64; 4] {
         .differences
         .iter()
         .find(|d| d.partition == partition);
-    difference.map_or([0; 4], books_of)
+    difference.map_or([0; 4], LedgerDifference::lacking)
 }
 
 /// Dead letters.
-pub(super) enum DeadLetters {}
+pub(crate) enum DeadLetters {}
 
 impl CopyKind for DeadLetters {
     const NAME: &'static str = "sink-dead-letters";
@@ -108,8 +105,8 @@ impl CopyKind for DeadLetters {
     const FULL_MESSAGES: usize = 10_000;
     type Message = messages::DeadLetter;
 
-    async fn flush(
-        connection: &mut SinkConnection,
+    async fn flush<C: Connection>(
+        link: &mut Link<C>,
         batches: &[Batch<'_, '_, Self::Message>],
     ) -> Result<Flushed, FlushError> {
         let batches: Vec<DeadLetterBatch<'_>> = batches
@@ -119,7 +116,7 @@ impl CopyKind for DeadLetters {
                 letters: &batch.values,
             })
             .collect();
-        let flushed = flush_dead_letters(connection, &batches).await?;
+        let flushed = flush_dead_letters(link, &batches).await?;
         Ok(Flushed {
             rows: flushed.rows,
             expired: flushed.expired,
@@ -133,17 +130,17 @@ type Batches<'a, 'm, K> = Vec<Batch<'a, 'm, <K as CopyKind>::Message>>;
 type Halted = Vec<(Place, String)>;
 
 /// See the module.
-pub(super) struct CopyLane<'f, K: CopyKind> {
+pub(crate) struct CopyLane<R, K: CopyKind> {
     interval: Duration,
     reader: Reader<K::Message>,
-    held: BTreeMap<i32, Vec<Fetched<'f>>>,
+    held: BTreeMap<i32, Vec<R>>,
     messages: usize,
     bytes: usize,
 }
 
-impl<'f, K: CopyKind> CopyLane<'f, K> {
+impl<R: Received, K: CopyKind> CopyLane<R, K> {
     /// Holds nothing yet.
-    pub(super) fn new(interval: Duration) -> Self {
+    pub(crate) fn new(interval: Duration) -> Self {
         Self {
             interval,
             reader: Reader::new(),
@@ -165,7 +162,7 @@ impl<'f, K: CopyKind> CopyLane<'f, K> {
         let mut halted = Vec::new();
         for (&partition, held) in &self.held {
             let place = (K::TOPIC.index, partition);
-            let end = held.last().map(|message| Incoming::of(message).offset + 1);
+            let end = held.last().map(|message| message.record().offset + 1);
             let Some(advance) = end.and_then(|end| places.advance(place, end)) else {
                 continue;
             };
@@ -187,17 +184,17 @@ impl<'f, K: CopyKind> CopyLane<'f, K> {
         let is_details = K::TOPIC.index == layout::OBSERVATIONS.index;
         Advance {
             next_offset: batch.advance.to_offset,
-            reached_us: last.map(|message| Incoming::of(message).timestamp_us),
+            reached_us: last.map(|message| message.record().timestamp_us),
             books: is_details.then(|| books(flushed, partition)),
             ..Advance::default()
         }
     }
 
     /// `Err`: why the partition has to halt.
-    fn decode<'m>(&self, partition: i32, held: &'m [Fetched<'f>]) -> Result<Values<'m, K>, String> {
+    fn decode<'m>(&self, partition: i32, held: &'m [R]) -> Result<Values<'m, K>, String> {
         let mut values = Vec::with_capacity(held.len());
         for message in held {
-            let incoming = Incoming::of(message);
+            let incoming = message.record();
             match self.reader.read(incoming.value, incoming.schema_header) {
                 Ok(value) => values.push(value),
                 Err(error) => leave_out(K::NAME, partition, incoming.offset, &error)?,
@@ -207,7 +204,7 @@ impl<'f, K: CopyKind> CopyLane<'f, K> {
     }
 }
 
-impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
+impl<R: Received, K: CopyKind> Lane<R> for CopyLane<R, K> {
     type Message = K::Message;
     const NAME: &'static str = K::NAME;
 
@@ -227,8 +224,8 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
         &mut self.reader
     }
 
-    fn take(&mut self, _topic: TopicIndex, message: Fetched<'f>) -> Result<(), String> {
-        let incoming = Incoming::of(&message);
+    fn take(&mut self, message: R) -> Result<(), String> {
+        let incoming = message.record();
         self.messages += 1;
         self.bytes += incoming.value.map_or(0, <[u8]>::len);
         let partition = incoming.partition;
@@ -251,19 +248,19 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
     fn forget(&mut self, (_, partition): Place) {
         for message in self.held.remove(&partition).unwrap_or_default() {
             self.messages -= 1;
-            self.bytes -= Incoming::of(&message).value.map_or(0, <[u8]>::len);
+            self.bytes -= message.record().value.map_or(0, <[u8]>::len);
         }
     }
 
-    async fn flush(
+    async fn flush<C: Connection>(
         &mut self,
-        connection: &mut SinkConnection,
+        link: &mut Link<C>,
         places: &mut Places,
     ) -> Result<Flushed, FlushError> {
         let (batches, halted) = self.batches(places);
         let mut flushed = match &batches[..] {
             [] => Flushed::default(),
-            batches => K::flush(connection, batches).await?,
+            batches => K::flush(link, batches).await?,
         };
         flushed.halted = halted;
         flushed.stored = batches
@@ -287,7 +284,6 @@ impl<'f, K: CopyKind> Lane<'f> for CopyLane<'f, K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::postgres::LedgerDifference;
 
     #[test]
     fn a_difference_in_the_books_goes_to_its_partition() {

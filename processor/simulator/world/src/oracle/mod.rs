@@ -1,9 +1,14 @@
 //! What must have come of what was sent: a naive fold of the ledger, which shares no code with the stages, against what
-//! the topics hold.
+//! the topics and the tables hold.
 //!
 //! It folds lists of numbers by hand, windows by division, duplicates by a set; of the domain it takes names only.
 
+mod tables;
+
+pub(crate) use tables::{check_commit, is_stored};
+
 use crate::broker::{Broker, Entry};
+use crate::database::Postgres;
 use crate::load::{ACCEPTANCE_US, FUTURE_TOLERANCE_US, Ledger, Made, Sent};
 use rollcall_codec::{Decoder, Message, messages, wire};
 use rollcall_domain::pipeline::{Progress, Rejection, RollupUpdate, UpdateKind};
@@ -163,33 +168,33 @@ pub(crate) fn progress(broker: &Broker, place: Place) -> Option<Progress> {
 
 /// Whether everything that was sent is folded into all rollups, and minutes are closed through that time.
 pub(crate) fn is_level(broker: &Broker, closed_us: i64) -> bool {
-    let raw = broker.partitions(layout::SNAPSHOTS.index);
-    let ends: Vec<i64> = raw.map(|place| broker.log(place).end).collect();
     let mut updates = GroupingSet::ALL
         .into_iter()
         .flat_map(|set| broker.partitions(updates_topic(set).index));
     broker.is_settled()
         && updates.all(|place| {
-            progress(broker, place).is_some_and(|progress| {
-                let folded = progress.folded.iter();
-                folded.map(|at| at.offset).eq(ends.iter().copied())
-                    && progress
-                        .closed_through
-                        .iter()
-                        .filter(|closed| closed.grain == Grain::Minute)
-                        .all(|closed| closed.through.as_micros() >= closed_us)
-            })
+            progress(broker, place).is_some_and(|progress| is_folded(broker, &progress, closed_us))
         })
 }
 
-/// Compares what the topics hold with what must have come of the raw records; the first difference, in words.
-pub(crate) fn compare(broker: &Broker, ledger: &Ledger) -> Result<(), String> {
+/// Whether that contains everything that was sent, with minutes closed through that time.
+fn is_folded(broker: &Broker, progress: &Progress, closed_us: i64) -> bool {
+    let raw = broker.partitions(layout::SNAPSHOTS.index);
+    let ends = raw.map(|place| broker.log(place).end);
+    let mut closed = progress.closed_through.iter();
+    progress.folded.iter().map(|at| at.offset).eq(ends)
+        && closed.all(|it| it.grain != Grain::Minute || it.through.as_micros() >= closed_us)
+}
+
+/// Compares what topics and tables hold with what must have come of the raw records; the first difference, in words.
+pub(crate) fn compare(broker: &Broker, ledger: &Ledger, database: &Postgres) -> Result<(), String> {
     let expected = fold(broker, ledger);
     compare_details(broker, &expected)?;
     compare_letters(broker, &expected)?;
     compare_rollups(broker, &expected.table)?;
     check_times(broker)?;
-    check_transactions(broker)
+    check_transactions(broker)?;
+    tables::compare(broker, ledger, database, &expected)
 }
 
 /// No task's time is ahead of what it has read: what is still unread was appended at that time or later. ROLLUP's is no
