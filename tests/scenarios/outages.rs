@@ -5,6 +5,7 @@ use crate::support::{SNAPSHOT_PARTITIONS, Services, eventually, random_moment};
 use crate::tables::Tables;
 use rollcall_simulator::MischiefConfig;
 use rollcall_stages::layout;
+use sqlx::Row as _;
 use std::time::Duration;
 
 const ALL: &str = "normalize,rollup,sink";
@@ -69,6 +70,38 @@ fn a_database_that_hangs_is_waited_for() {
     }
     finish(&services, &crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
+}
+
+/// A standby that lagged behind takes over, while nothing new comes that SINK would need its connection for.
+#[test]
+fn a_standby_that_lacks_the_last_flushes_takes_over() {
+    let mut services = Services::start();
+    let mut crowd = Crowd::new(&services, 24, 40, MischiefConfig::default());
+    let mut tables = Tables::new(&services.database_url);
+    let processor = services.run(ALL);
+    crowd.send(RECORDS);
+    finish(&services, &crowd, &mut tables);
+    let data: String = tables.rows("SHOW data_directory")[0].get(0);
+    let copy = format!("{data}.standby");
+    services.stack.postgres().stop().expect("it stops");
+    copy_folder(&data, &copy);
+    services.stack.postgres().start().expect("it starts");
+    crowd.send(RECORDS);
+    finish(&services, &crowd, &mut tables);
+    services.stack.postgres().kill9().expect("it dies");
+    std::fs::remove_dir_all(&data).expect("it can be removed");
+    std::fs::rename(&copy, &data).expect("it can be renamed");
+    services.stack.postgres().start().expect("it starts");
+    finish(&services, &crowd, &mut tables);
+    assert_eq!(processor.terminate(), Some(0));
+}
+
+/// With owners and rights, which the server insists on.
+fn copy_folder(from: &str, to: &str) {
+    let copied = std::process::Command::new("cp")
+        .args(["-a", from, to])
+        .status();
+    assert!(copied.expect("cp is there").success());
 }
 
 #[test]

@@ -124,16 +124,21 @@ pub async fn check_deployment(
     })
 }
 
+/// Begins a claim. Should we freeze or vanish with its lock, the server lets others go on.
+pub(super) async fn begin_claim(session: &mut Session) -> Result<(), PostgresError> {
+    let begin = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '10s'";
+    sqlx::raw_sql(begin)
+        .execute(&mut session.connection)
+        .await
+        .doing(DOING)?;
+    Ok(())
+}
+
 /// Claims a partition that nobody claimed before.
 pub(super) async fn insert_claim(
     session: &mut Session,
     request: &ClaimRequest<'_>,
 ) -> Result<Option<Claim>, DatabaseError> {
-    // Should we freeze with the lock, the server lets others go on.
-    sqlx::raw_sql("SET LOCAL idle_in_transaction_session_timeout = '10s'")
-        .execute(&mut session.connection)
-        .await
-        .doing(DOING)?;
     sqlx::raw_sql(FIRST_CLAIM_LOCK)
         .execute(&mut session.connection)
         .await

@@ -97,6 +97,10 @@ impl Connection for Session {
         tokio::time::sleep(ENDING).await;
     }
 
+    async fn begin_claim(&mut self) -> Result<(), DatabaseError> {
+        Ok(claim::begin_claim(self).await?)
+    }
+
     async fn claim_first(
         &mut self,
         request: &ClaimRequest<'_>,

@@ -100,6 +100,8 @@ defects! {
     HeldTakenForMarkers,
     /// What is buffered of a place outlives its fencing.
     FencedBufferKept,
+    /// A claim that is never committed holds its lock for ever.
+    ClaimWaitsForEver,
     /// A lane that has nothing to store never looks whether its connection is still there.
     IdleConnectionNotAsked,
 }

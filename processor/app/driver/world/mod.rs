@@ -80,12 +80,19 @@ impl Clock for World {
 
 impl Registry for World {
     async fn schema_ids(&self) -> anyhow::Result<SchemaIds> {
-        Ok(self.shared.registry.schema_ids()?)
+        apart(|| Ok(self.shared.registry.schema_ids()?))
     }
 
     async fn lookup(&self, topic: &TopicLayout, schema: SchemaRef) -> anyhow::Result<SchemaLookup> {
-        Ok(self.shared.registry.lookup(topic, schema)?)
+        apart(|| Ok(self.shared.registry.lookup(topic, schema)?))
     }
+}
+
+/// Does something on a thread of its own, and waits for it. The registry's client brings a runtime, which may not be entered
+/// where another one is at work, as on a lane's thread; it is asked once per schema.
+fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    let done = std::thread::scope(|scope| scope.spawn(work).join());
+    done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 impl Telemetry for World {

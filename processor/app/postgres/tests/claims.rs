@@ -65,6 +65,30 @@ async fn a_claim_ends_a_frozen_owner_that_holds_locks() {
     database.drop_it().await;
 }
 
+/// Found by the simulator: nobody knows yet whose backend it is that holds the lock.
+#[tokio::test]
+async fn a_claim_that_is_never_committed_holds_nobody_up_for_long() {
+    let database = TestDatabase::create().await;
+    let mut old = database.sink().await;
+    let first = claimed(&mut old, TOPIC, 0).await;
+    let mut frozen = database.sink().await;
+    let request = ClaimRequest {
+        deployment: DEPLOYMENT,
+        topic: TOPIC,
+        partition: 0,
+        initial_offset: 0,
+    };
+    let session = frozen.session();
+    session.begin_claim().await.unwrap();
+    let lock = session.claim_next(&request, first.epoch).await.unwrap();
+    assert!(lock.is_some());
+    let mut next = database.sink().await;
+    let taken = tokio::time::timeout(Duration::from_secs(60), claimed(&mut next, TOPIC, 0));
+    let taken = taken.await.expect("the server ends the claim that idles");
+    assert_eq!((taken.epoch, taken.next_offset), (2, 0));
+    database.drop_it().await;
+}
+
 #[tokio::test]
 async fn an_owner_that_may_not_be_seen_is_not_taken_for_gone() {
     let database = TestDatabase::create().await;

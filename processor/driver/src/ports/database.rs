@@ -256,6 +256,9 @@ pub trait Connection {
     async fn end_backend(&mut self, backend: Backend) -> Result<BackendEnd, DatabaseError>;
     /// Waits a moment for a backend to end.
     async fn await_backend(&mut self);
+    /// Begins the transaction of a claim: should we freeze or vanish in the middle of it, the server ends it after a while, for
+    /// nobody knows yet whose it is.
+    async fn begin_claim(&mut self) -> Result<(), DatabaseError>;
     /// Within a transaction: claims a partition that nobody claimed before, unless the database belongs to another
     /// deployment; `None`: somebody came between.
     async fn claim_first(

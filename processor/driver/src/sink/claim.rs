@@ -1,8 +1,8 @@
 //! Claiming a topic partition: from then on, whoever had it before is fenced.
 //!
 //! Invariants: an epoch is given out once; before a claim is committed, the backend of the owner before is gone, so
-//! that nothing which it has sent can still take effect and none of its locks is held; a database belongs to one
-//! deployment for ever.
+//! that nothing which it has sent can still take effect and none of its locks is held; a claim that is not committed holds
+//! its lock for some seconds at most, for its backend is not known to others; a database belongs to one deployment for ever.
 
 use crate::ports::{Backend, BackendEnd, Claim, ClaimRequest, Connection, DatabaseError, Owner};
 use rollcall_defects::{Defect, is_on};
@@ -57,7 +57,7 @@ async fn claim_first(
     connection: &mut impl Connection,
     request: &ClaimRequest<'_>,
 ) -> Result<Option<Claim>, DatabaseError> {
-    connection.begin().await?;
+    connection.begin_claim().await?;
     let claim = connection.claim_first(request).await?;
     connection.commit().await?;
     Ok(claim)
@@ -82,7 +82,11 @@ async fn take_over(
     {
         end_backend(connection, request, backend).await?;
     }
-    connection.begin().await?;
+    if is_on(Defect::ClaimWaitsForEver) {
+        connection.begin().await?;
+    } else {
+        connection.begin_claim().await?;
+    }
     let claim = connection.claim_next(request, owner.epoch).await?;
     if claim.is_some() {
         connection.commit().await?;

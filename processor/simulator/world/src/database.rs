@@ -119,6 +119,8 @@ impl Tables {
 pub(crate) struct Txn {
     pub(crate) writes: Vec<Write>,
     locks: BTreeSet<Place>,
+    /// When the server ends it, if it may not idle.
+    idle_out_us: Option<i64>,
     /// Offsets that it moves: from where to where.
     pub(crate) moved: Vec<(Place, i64, i64)>,
 }
@@ -188,7 +190,11 @@ impl Postgres {
 
     /// Ends what is to end.
     pub(crate) fn housekeep(&mut self, now_us: i64) {
-        let is_over = |process: &Process| process.ends_us.is_some_and(|at_us| at_us <= now_us);
+        let is_over = |process: &Process| {
+            let idle_out_us = process.txn.as_ref().and_then(|txn| txn.idle_out_us);
+            let mut ends = process.ends_us.into_iter().chain(idle_out_us);
+            ends.any(|at_us| at_us <= now_us)
+        };
         self.processes.retain(|_, process| !is_over(process));
     }
 
@@ -235,8 +241,15 @@ impl Postgres {
         Ok(())
     }
 
-    pub(crate) fn begin(&mut self, backend: Backend) -> Result<(), Refusal> {
-        self.process(backend)?.txn = Some(Txn::default());
+    pub(crate) fn begin(
+        &mut self,
+        backend: Backend,
+        idle_out_us: Option<i64>,
+    ) -> Result<(), Refusal> {
+        self.process(backend)?.txn = Some(Txn {
+            idle_out_us,
+            ..Txn::default()
+        });
         Ok(())
     }
 

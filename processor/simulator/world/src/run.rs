@@ -26,9 +26,9 @@ use std::time::Duration;
 
 const SECOND_US: i64 = 1_000_000;
 /// How long machines send.
-const LOAD_US: i64 = 100 * SECOND_US;
+const LOAD_US: i64 = 60 * SECOND_US;
 /// How long faults are injected.
-const FAULTS_US: i64 = 120 * SECOND_US;
+const FAULTS_US: i64 = 75 * SECOND_US;
 /// How long it may take until everything is level once there are no faults.
 const LEVEL_US: i64 = 120 * SECOND_US;
 /// How long tombstones stay: longer than any restore takes, as a day does outside.
@@ -104,7 +104,7 @@ impl Setting {
                 *random.pick(&[200, 2_000, 5_000]),
             ]
             .map(Duration::from_millis),
-            faults_every_us: *random.pick(&[0, 4, 8, 20]) * SECOND_US,
+            faults_every_us: *random.pick(&[0, 3, 5, 12]) * SECOND_US,
             loss: *random.pick(&[0, 2_000, 20_000]),
             late: *random.pick(&[0, 50_000, 300_000]),
             delay_us: *random.pick(&[200, 5_000, 50_000]),
@@ -288,14 +288,13 @@ async fn live(
         // What came while faults were injected is closed by then, if windows close while nothing comes.
         let closed_us = BEGIN_US + FAULTS_US - setting.grace_us[0];
         let (broker, database) = (shared.broker.borrow(), shared.database.borrow());
-        if oracle::is_level(&broker, closed_us) && oracle::is_stored(&broker, &database, closed_us)
-        {
-            break Ok(());
-        }
+        let level = oracle::check_folded(&broker, closed_us)
+            .and_then(|()| oracle::check_stored(&broker, &database, closed_us));
         drop((broker, database));
+        let Err(lack) = level else { break Ok(()) };
         if shared.executor.now_us() > FAULTS_US + LEVEL_US {
             break Err(format!(
-                "not everything is folded, closed and stored {} s after the last fault",
+                "{} s after the last fault, not everything is folded, closed and stored: {lack}",
                 LEVEL_US / SECOND_US
             ));
         }

@@ -5,7 +5,7 @@
 
 mod tables;
 
-pub(crate) use tables::{check_commit, is_stored};
+pub(crate) use tables::{check_commit, check_stored};
 
 use crate::broker::{Broker, Entry};
 use crate::database::Postgres;
@@ -166,15 +166,23 @@ pub(crate) fn progress(broker: &Broker, place: Place) -> Option<Progress> {
     }
 }
 
-/// Whether everything that was sent is folded into all rollups, and minutes are closed through that time.
-pub(crate) fn is_level(broker: &Broker, closed_us: i64) -> bool {
-    let mut updates = GroupingSet::ALL
-        .into_iter()
-        .flat_map(|set| broker.partitions(updates_topic(set).index));
-    broker.is_settled()
-        && updates.all(|place| {
-            progress(broker, place).is_some_and(|progress| is_folded(broker, &progress, closed_us))
-        })
+/// Whether everything that was sent is folded into all rollups, and minutes are closed through that time; `Err`: what is not.
+pub(crate) fn check_folded(broker: &Broker, closed_us: i64) -> Result<(), String> {
+    if !broker.is_settled() {
+        return Err("transactions are open".to_owned());
+    }
+    for set in GroupingSet::ALL {
+        for place in broker.partitions(updates_topic(set).index) {
+            let progress = progress(broker, place);
+            if !(progress.as_ref()).is_some_and(|progress| is_folded(broker, progress, closed_us)) {
+                let (set, partition) = (set.as_str(), place.1);
+                return Err(format!(
+                    "{set} rollups, partition {partition}: folded up to {progress:?}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether that contains everything that was sent, with minutes closed through that time.

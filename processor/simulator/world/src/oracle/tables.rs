@@ -77,19 +77,35 @@ pub(crate) fn check_commit(broker: &Broker, backend: Backend, txn: &Txn) -> Resu
     }
 }
 
-/// Whether everything that was sent is stored.
-pub(crate) fn is_stored(broker: &Broker, database: &Postgres, closed_us: i64) -> bool {
-    let topics = [layout::OBSERVATIONS.index, layout::DEAD_LETTERS.index];
-    let mut copied = topics.iter().flat_map(|topic| broker.partitions(*topic));
-    copied.all(|place| {
-        let last = committed(broker, place).last();
-        let end = last.map_or(0, |(entry, _)| entry.offset + 1);
-        let row = database.tables.offsets.get(&place);
-        row.is_some_and(|row| row.next_offset >= end)
-    }) && updates(broker).all(|place| {
+/// Whether everything that was sent is stored; `Err`: what is not.
+pub(crate) fn check_stored(
+    broker: &Broker,
+    database: &Postgres,
+    closed_us: i64,
+) -> Result<(), String> {
+    for topic in [layout::OBSERVATIONS, layout::DEAD_LETTERS] {
+        for place in broker.partitions(topic.index) {
+            let last = committed(broker, place).last();
+            let end = last.map_or(0, |(entry, _)| entry.offset + 1);
+            let stored = database.tables.offsets.get(&place);
+            let stored = stored.map_or(0, |row| row.next_offset);
+            if stored < end {
+                let (name, partition) = (topic.name, place.1);
+                return Err(format!(
+                    "{name}[{partition}] is stored up to {stored} of {end}"
+                ));
+            }
+        }
+    }
+    for place in updates(broker) {
         let progress = database.tables.progress.get(&place);
-        progress.is_some_and(|progress| is_folded(broker, progress, closed_us))
-    })
+        if !progress.is_some_and(|progress| is_folded(broker, progress, closed_us)) {
+            let topic = layout::TOPICS[usize::from(place.0.0)].name;
+            let partition = place.1;
+            return Err(format!("{topic}[{partition}] is stored up to {progress:?}"));
+        }
+    }
+    Ok(())
 }
 
 /// Compares the tables with what must have come of the raw records; the first difference, in words.

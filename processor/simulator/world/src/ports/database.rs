@@ -199,6 +199,12 @@ impl Connection for Session {
         self.world.pause(10_000).await;
     }
 
+    async fn begin_claim(&mut self) -> Result<(), DatabaseError> {
+        let idle_out_us = self.world.now_us() + 10_000_000;
+        self.ask(|database, backend| database.begin(backend, Some(idle_out_us)))
+            .await
+    }
+
     async fn claim_first(
         &mut self,
         request: &ClaimRequest<'_>,
@@ -231,7 +237,8 @@ impl Connection for Session {
     }
 
     async fn begin(&mut self) -> Result<(), DatabaseError> {
-        self.ask(Postgres::begin).await
+        self.ask(|database, backend| database.begin(backend, None))
+            .await
     }
 
     async fn commit(&mut self) -> Result<(), CommitError> {
