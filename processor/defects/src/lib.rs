@@ -74,8 +74,6 @@ defects! {
     ProgressTooEarly,
     /// PROGRESS says one raw record more than is folded.
     ProgressTooFar,
-    /// SINK goes on with a flush whose offsets were not moved.
-    FencingOverlooked,
     /// A COMMIT without an answer is taken for stored.
     UnknownCommitTakenForStored,
     /// The offsets of details are committed before them.
@@ -98,8 +96,6 @@ defects! {
     CorrectionReplacesPending,
     /// Offsets are brought behind messages that are held, as if they were markers.
     HeldTakenForMarkers,
-    /// What is buffered of a place outlives its fencing.
-    FencedBufferKept,
     /// A claim that is never committed holds its lock for ever.
     ClaimWaitsForEver,
     /// A lane that has nothing to store never looks whether its connection is still there.

@@ -7,7 +7,6 @@ use super::{LaneRunner, Record};
 use crate::ports::{Database, FlushOutcome, LaneMeter, OffsetAdvance, Place, TaskStatus, World};
 use crate::sink::flush::{FlushError, move_offsets};
 use crate::sink::lane::{Flushed, Lane};
-use rollcall_defects::{Defect, is_on};
 
 /// How often what is stored is brought behind markers that nothing has followed.
 const PASS_MARKERS_US: i64 = 60_000_000;
@@ -101,9 +100,7 @@ impl<'f, W: World, D: Database, L: Lane<Record<'f, W>>> LaneRunner<'f, '_, W, D,
                     );
                     let label = self.lane.label(place.0);
                     self.meter.fenced((label, place.1));
-                    if !is_on(Defect::FencedBufferKept) {
-                        self.lane.forget(place);
-                    }
+                    self.lane.forget(place);
                     self.places.unclaim(place, not_before_us);
                     self.status(
                         place,
