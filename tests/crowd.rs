@@ -1,6 +1,8 @@
 //! A simulated fleet that sends to the real Kafka, and remembers what it sent.
 
-use crate::support::{SNAPSHOT_PARTITIONS, Services};
+use crate::poison::{Ids, NO_IDS, Poison, PoisonKind};
+use crate::support::{Record, SNAPSHOT_PARTITIONS, Services};
+use rollcall::kafka::fetch::Header;
 use rollcall::kafka::sender::Sender;
 use rollcall_codec::Encoder;
 use rollcall_domain::Timestamp;
@@ -43,8 +45,28 @@ pub struct Crowd {
     topic: String,
     /// What was sent, per partition, in order.
     sent: BTreeMap<i32, Vec<Shipment>>,
+    /// Which of them were made poison, by partition and offset.
+    poisoned: Poisoned,
     change: Change,
 }
+
+/// A record that is ready to be sent.
+pub struct Ready {
+    shipment: Shipment,
+    record: rollcall_simulator::Record,
+    headers: Vec<Header>,
+    kind: Option<&'static PoisonKind>,
+}
+
+impl Ready {
+    /// What it was made poison by.
+    pub fn kind(&self) -> Option<&'static PoisonKind> {
+        self.kind
+    }
+}
+
+/// Poison by partition and offset.
+pub type Poisoned = BTreeMap<(i32, i64), &'static PoisonKind>;
 
 impl Crowd {
     /// A fleet of so many machines that has been at work for `rounds` intervals of ten seconds; its users are in the
@@ -73,6 +95,7 @@ impl Crowd {
             encoder: Encoder::new(&ids),
             topic: services.kafka.topic(layout::SNAPSHOTS.name),
             sent: BTreeMap::new(),
+            poisoned: Poisoned::new(),
             change: Box::new(|_| {}),
         };
         crowd.publish_directory(services);
@@ -105,13 +128,44 @@ impl Crowd {
 
     /// Sends so many records, and waits until the broker has them.
     pub fn send(&mut self, records: usize) {
-        for shipment in self.mischief.by_ref().take(records).collect::<Vec<_>>() {
-            self.send_one(shipment);
-        }
-        self.acknowledged();
+        let ready = self.prepare(records, usize::MAX, &mut std::iter::empty(), NO_IDS);
+        self.send_ready(ready);
     }
 
-    fn send_one(&mut self, shipment: Shipment) {
+    /// Makes so many records, with every so many-th made poison, of each kind in turn (or the next record of which that
+    /// kind can be made).
+    pub fn prepare(
+        &mut self,
+        records: usize,
+        every: usize,
+        kinds: &mut dyn Iterator<Item = &'static PoisonKind>,
+        ids: Ids,
+    ) -> Vec<Ready> {
+        let mut due: Vec<&'static PoisonKind> = Vec::new();
+        let mut ready = Vec::with_capacity(records);
+        for at in 1..=records {
+            let shipment = self.mischief.next().expect("it goes on for ever");
+            if at % every == 0 {
+                due.extend(kinds.next());
+            }
+            let kind = due.iter().position(|kind| kind.fits(&shipment));
+            ready.push(self.ready(kind.map(|index| due.remove(index)), shipment, ids));
+        }
+        ready
+    }
+
+    fn ready(&mut self, kind: Option<&'static PoisonKind>, shipment: Shipment, ids: Ids) -> Ready {
+        let (shipment, headers, harm) = match kind {
+            Some(kind) => {
+                let Poison {
+                    shipment,
+                    headers,
+                    change,
+                } = kind.make(shipment, ids);
+                (shipment, headers, Some(change))
+            }
+            None => (shipment, Vec::new(), None),
+        };
         let (encoder, change) = (&mut self.encoder, &self.change);
         let record = shipment.record(|snapshot| {
             let mut value = Vec::new();
@@ -119,22 +173,53 @@ impl Crowd {
                 .encode_snapshot(snapshot, &mut value)
                 .expect("it encodes");
             change(&mut value);
+            if let Some(harm) = harm {
+                harm(&mut value);
+            }
             value
         });
+        Ready {
+            shipment,
+            record,
+            headers,
+            kind,
+        }
+    }
+
+    /// Sends what was made, and waits until the broker has it.
+    pub fn send_ready(&mut self, ready: Vec<Ready>) {
+        for ready in ready {
+            self.send_one(ready);
+        }
+        self.acknowledged();
+    }
+
+    fn send_one(&mut self, ready: Ready) {
+        let (record, shipment) = (ready.record, ready.shipment);
         // Records without a key, or with another, go where their machine's go: so their order is known.
         let partition = partition_for(
             shipment.simulated.truth.machine_id.as_bytes(),
             SNAPSHOT_PARTITIONS,
         );
-        self.sender
-            .send(
-                &self.topic,
-                Some(partition),
-                record.key.as_deref(),
-                record.value.as_deref(),
-            )
-            .expect("a record is taken");
-        self.sent.entry(partition).or_default().push(shipment);
+        let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        let offer = || {
+            self.sender
+                .offer_with_headers(&self.topic, Some(partition), key, value, &ready.headers, 0)
+                .expect("a record is taken")
+        };
+        while !offer() {
+            self.sender.poll(Duration::from_millis(50));
+        }
+        let sent = self.sent.entry(partition).or_default();
+        if let Some(kind) = ready.kind {
+            self.poisoned.insert((partition, sent.len() as i64), kind);
+        }
+        sent.push(shipment);
+    }
+
+    /// What was made poison.
+    pub fn poisoned(&self) -> &Poisoned {
+        &self.poisoned
     }
 
     fn acknowledged(&self) {
@@ -149,20 +234,62 @@ impl Crowd {
             .collect()
     }
 
+    /// The line of a record that can't be read, where it has one.
+    pub fn rejected_line(&self, place: (i32, i64)) -> Option<i64> {
+        let truth = &self.sent[&place.0][place.1 as usize].simulated.truth;
+        truth.rejected_lines.first().map(|rejected| rejected.line)
+    }
+
     /// What the tables must hold, by the times at which the broker appended the records.
     pub fn ledger(&self, services: &Services) -> Ledger {
-        let mut ledger = Ledger::new(self.directory.iter().cloned());
-        let records = services.read_all(layout::SNAPSHOTS, SNAPSHOT_PARTITIONS);
-        let total: usize = self.sent.values().map(Vec::len).sum();
+        let ledger =
+            self.ledger_after_redrive(services, |_| unreachable!("nothing was sent again"));
+        let sent: i64 = self.ends().iter().sum();
+        let judged = ledger.accepted() + ledger.duplicates();
+        let rejected: u64 = ledger.rejected().map(|(_, count)| count).sum();
         assert_eq!(
-            records.len(),
-            total,
+            judged + rejected,
+            sent as u64,
             "the raw topic holds what was sent, once"
         );
-        for record in records {
-            let shipment = &self.sent[&record.partition][record.offset as usize];
-            ledger.add_shipment(shipment, Timestamp::from_micros(record.timestamp_us));
+        ledger
+    }
+
+    /// The same, where poison was sent again, of which some is `mended` by now. What is not is rejected again.
+    pub fn ledger_after_redrive(
+        &self,
+        services: &Services,
+        mended: impl Fn(&PoisonKind) -> bool,
+    ) -> Ledger {
+        let mut ledger = Ledger::new(self.directory.iter().cloned());
+        for record in services.read_all(layout::SNAPSHOTS, SNAPSHOT_PARTITIONS) {
+            let at = Timestamp::from_micros(record.timestamp_us);
+            match origin(&record) {
+                None => {
+                    let shipment = &self.sent[&record.partition][record.offset as usize];
+                    ledger.add_shipment(shipment, at);
+                }
+                Some(place) => {
+                    let shipment = &self.sent[&place.0][place.1 as usize];
+                    match mended(self.poisoned[&place]) {
+                        true => ledger.add(&shipment.simulated.truth, at),
+                        false => ledger.add_shipment(shipment, at),
+                    };
+                }
+            }
         }
         ledger
     }
+}
+
+/// Where a record stood that was sent again: partition and offset.
+pub fn origin(record: &Record) -> Option<(i32, i64)> {
+    let (_, value) = record
+        .headers
+        .iter()
+        .find(|(key, _)| key == "rollcall-redriven-from")?;
+    let place = String::from_utf8(value.clone()?).ok()?;
+    let mut parts = place.rsplit('/');
+    let (offset, partition) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    Some((partition, offset))
 }

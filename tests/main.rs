@@ -11,6 +11,9 @@
 
 mod architecture;
 mod crowd;
+mod measures;
+mod metrics;
+mod poison;
 mod scenarios;
 mod support;
 mod tables;

@@ -84,11 +84,31 @@ pub struct Services {
     environment: Vec<(&'static str, String)>,
 }
 
+/// What measurements want different.
+#[derive(Default)]
+pub struct Setup {
+    /// Whether Kafka is to work hard, rather than to start quickly.
+    pub hard_working: bool,
+    /// More settings of the broker.
+    pub kafka_settings: Vec<(&'static str, &'static str)>,
+    /// More settings of every command.
+    pub environment: Vec<(&'static str, String)>,
+}
+
 impl Services {
     pub fn start() -> Self {
+        Self::start_with(Setup::default())
+    }
+
+    pub fn start_with(setup: Setup) -> Self {
+        // A killed member is replaced after two seconds rather than six.
+        let settings = [("group.min.session.timeout.ms", "500")];
+        let settings = settings.iter().chain(&setup.kafka_settings);
         let options = StackOptions {
-            // A killed member is replaced after two seconds rather than six.
-            kafka_settings: vec![("group.min.session.timeout.ms".to_owned(), "500".to_owned())],
+            hard_working: setup.hard_working,
+            kafka_settings: settings
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
             ..StackOptions::for_tests()
         };
         let stack = Stack::start(options)
@@ -103,13 +123,14 @@ impl Services {
         };
         let registry = Registry::new(&stack.registry_url(), None, "").expect("a client");
         let database_url = stack.database_url();
-        let environment = vec![
+        let mut environment = vec![
             ("ROLLCALL_KAFKA_BROKERS", kafka.brokers.clone()),
             ("ROLLCALL_SCHEMA_REGISTRY_URL", stack.registry_url()),
             ("DATABASE_URL", database_url.clone()),
             ("ROLLCALL_DEPLOYMENT", "test".to_owned()),
             ("ROLLCALL_SESSION_TIMEOUT_SECONDS", "2".to_owned()),
         ];
+        environment.extend(setup.environment);
         let services = Self {
             stack,
             kafka,

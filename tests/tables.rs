@@ -61,11 +61,7 @@ impl Tables {
     /// Waits until the tables hold everything below these raw offsets: each lane has stored what it must.
     #[track_caller]
     pub fn await_everything(&mut self, raw_ends: &[i64], ledger: &Ledger) {
-        let wanted = i64::from(ROLLUP_PARTITIONS) * GroupingSet::ALL.len() as i64;
-        let progress = format!(
-            "SELECT count(*) FROM rollcall.rollup_progress WHERE folded_offsets = '{{{}}}'",
-            joined(raw_ends)
-        );
+        let (progress, wanted) = (folded(raw_ends), folded_wanted());
         let rejected: u64 =
             ledger.rejected().map(|(_, count)| count).sum::<u64>() + ledger.rejected_lines();
         for (what, sql, expect) in [
@@ -91,6 +87,11 @@ impl Tables {
                 found == Some(expect)
             });
         }
+    }
+
+    /// Whether all rollups hold everything below these raw offsets.
+    pub fn has_folded(&mut self, raw_ends: &[i64]) -> bool {
+        self.number(&folded(raw_ends)) == Some(folded_wanted())
     }
 
     /// Waits until a snapshot is stored that stands at or after one of these raw offsets: some of what was sent since
@@ -185,6 +186,19 @@ impl Tables {
         }
         differences
     }
+}
+
+/// Counts the partitions of rollups that hold everything below these raw offsets.
+fn folded(raw_ends: &[i64]) -> String {
+    format!(
+        "SELECT count(*) FROM rollcall.rollup_progress WHERE folded_offsets = '{{{}}}'",
+        joined(raw_ends)
+    )
+}
+
+/// How many there are.
+fn folded_wanted() -> i64 {
+    i64::from(ROLLUP_PARTITIONS) * GroupingSet::ALL.len() as i64
 }
 
 /// Numbers as the inside of an array's text.

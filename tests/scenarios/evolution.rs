@@ -10,12 +10,12 @@ use rollcall_simulator::MischiefConfig;
 use rollcall_stages::layout;
 use std::time::Duration;
 
-/// Our schema with a field more at its end.
-fn evolved() -> String {
+/// Our schema with a field more at its end, a nullable text.
+pub(super) fn evolved(field: &str) -> String {
     let mut schema: serde_json::Value =
         serde_json::from_str(RecordType::ProcessSnapshot.schema_json()).expect("JSON");
     let added = serde_json::json!({
-        "name": "campus", "type": ["null", "string"], "default": null, "doc": "Where the machine stands."
+        "name": field, "type": ["null", "string"], "default": null, "doc": "Where the machine stands."
     });
     let fields = schema["fields"].as_array_mut().expect("fields");
     fields.push(added);
@@ -23,7 +23,7 @@ fn evolved() -> String {
 }
 
 /// Registers a schema as any producer does; returns its id.
-fn register(services: &Services, schema: &str) -> u32 {
+pub(super) fn register(services: &Services, schema: &str) -> u32 {
     let subject = rollcall_codec::schemas::value_subject(layout::SNAPSHOTS.name);
     let url = format!(
         "{}/subjects/{subject}/versions",
@@ -57,7 +57,7 @@ fn a_producer_with_an_added_field_is_read() {
     sender.flush(Duration::from_secs(30)).expect("it arrives");
     let processor = services.run("normalize,rollup,sink");
     crowd.send(60);
-    let id = register(&services, &evolved());
+    let id = register(&services, &evolved("campus"));
     // What follows is written with the new schema: its id, and the field at the datum's end.
     crowd.change_values(Box::new(move |value| {
         value[1..5].copy_from_slice(&id.to_be_bytes());

@@ -1,8 +1,8 @@
 //! Claims end what was before them, and who has lost something drops everything that hangs on it (decisions 5.1, 5.3,
 //! 5.5, 5.6, 5.9): a task its claim, a connection what it remembers, a reader the transactions that were aborted.
 
-use super::operating::{self, Metrics};
 use crate::crowd::Crowd;
+use crate::metrics::{self, Metrics};
 use crate::support::{ROLLUP_PARTITIONS, SNAPSHOT_PARTITIONS, Services, eventually, write_nothing};
 use crate::tables::Tables;
 use rdkafka::ClientConfig;
@@ -38,7 +38,7 @@ fn a_task_that_loses_its_claim_drops_everything_and_claims_again() {
     let services = Services::start();
     let mut crowd = Crowd::new(&services, 24, 60, MischiefConfig::default());
     let mut tables = Tables::new(&services.database_url);
-    let (processor, address) = operating::run(&services, &[]);
+    let (processor, address) = metrics::run(&services, &[]);
     // Every task is at work: a claim taken before its first one would fence nobody.
     crowd.send(RECORDS);
     tables.await_everything(&crowd.ends(), &crowd.ledger(&services));

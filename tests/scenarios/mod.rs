@@ -1,4 +1,5 @@
 mod audit;
+mod bad_input;
 mod crash;
 mod demo;
 mod evolution;

@@ -1,82 +1,16 @@
 //! What operators see: readiness follows the services, metrics are true, lost partitions leave no numbers behind.
 
 use crate::crowd::Crowd;
-use crate::support::{Processor, SNAPSHOT_PARTITIONS, Services, eventually, rollcall};
+use crate::metrics::{Metrics, get, run};
+use crate::support::{SNAPSHOT_PARTITIONS, Services, eventually, rollcall};
 use crate::tables::Tables;
 use rollcall_simulator::{Ledger, MischiefConfig};
-use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::process::Stdio;
 use std::time::Duration;
 
-const ALL: &str = "normalize,rollup,sink";
-
-/// A port that was free a moment ago.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address")
-}
-
-/// Status and body; `None` where nothing answers.
-fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
-    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).ok()?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .ok()?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: test\r\n\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.split(' ').nth(1)?.parse().ok()?;
-    Some((status, body.to_owned()))
-}
-
 fn is_ready(address: SocketAddr) -> bool {
     get(address, "/ready").is_some_and(|(status, _)| status == 200)
-}
-
-/// A processor with its port.
-pub(super) fn run(services: &Services, more: &[&str]) -> (Processor, SocketAddr) {
-    let address = free_address();
-    let mut arguments = vec!["--http-address".to_owned(), address.to_string()];
-    arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-    (services.run_with(ALL, &arguments), address)
-}
-
-/// All samples by name and labels, as they stand in the text.
-pub(super) struct Metrics(BTreeMap<String, f64>);
-
-impl Metrics {
-    pub(super) fn scrape(address: SocketAddr) -> Self {
-        let (status, text) = get(address, "/metrics").expect("an answer");
-        assert_eq!(status, 200, "{text}");
-        let samples = text.lines().filter(|line| !line.starts_with('#'));
-        let samples = samples.filter_map(|line| line.rsplit_once(' '));
-        Self(
-            samples
-                .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
-                .collect(),
-        )
-    }
-
-    /// All samples of a metric whose labels contain `label`.
-    fn of<'a>(&'a self, name: &'a str, label: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
-        self.0.iter().filter_map(move |(sample, value)| {
-            let labels = sample.strip_prefix(name)?;
-            let whole = labels.is_empty() || labels.starts_with('{');
-            (whole && labels.contains(label)).then_some((labels, *value))
-        })
-    }
-
-    pub(super) fn sum(&self, name: &str, label: &str) -> f64 {
-        self.of(name, label).map(|(_, value)| value).sum()
-    }
-
-    fn count(&self, name: &str, label: &str) -> usize {
-        self.of(name, label).count()
-    }
 }
 
 /// Differences between what is counted and what was sent and stored.
@@ -249,7 +183,7 @@ fn lint(metrics: &Metrics) {
         "version",
         "le",
     ];
-    for sample in metrics.0.keys() {
+    for sample in metrics.samples() {
         let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
         assert!(
             name.starts_with("rollcall_") || name.starts_with("process_"),

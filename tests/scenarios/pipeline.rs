@@ -1,7 +1,7 @@
 //! The whole pipeline on input that is partly late, early, repeated, out of order, broken or poison.
 
-use super::operating::{self, Metrics};
 use crate::crowd::{Crowd, all_mischief};
+use crate::metrics::{self, Metrics};
 use crate::support::Services;
 use crate::tables::Tables;
 
@@ -9,7 +9,7 @@ use crate::tables::Tables;
 fn the_tables_hold_what_the_fleet_said() {
     let services = Services::start();
     let mut crowd = Crowd::new(&services, 40, 60, all_mischief());
-    let (processor, address) = operating::run(&services, &[]);
+    let (processor, address) = metrics::run(&services, &[]);
     let mut tables = Tables::new(&services.database_url);
     for _ in 0..4 {
         // Windows close in between, so that what is late in the next batch corrects them.

@@ -108,10 +108,28 @@ fn rejected(ledger: &Ledger, which: impl Fn(RejectionReason) -> bool) -> i64 {
     counts.map(|(_, count)| count as i64).sum()
 }
 
-fn number(summary: &Value, key: &str) -> i64 {
+pub(super) fn number(summary: &Value, key: &str) -> i64 {
     summary[key]
         .as_i64()
         .unwrap_or_else(|| panic!("{key} of {summary}"))
+}
+
+/// `rollcall dlq` with these arguments; returns what it prints.
+fn said(services: &Services, arguments: &[&str]) -> String {
+    let output = services.command(&["dlq"]).args(arguments).output();
+    let output = output.expect("the binary runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {errors}");
+    String::from_utf8(output.stdout).expect("plain text")
+}
+
+/// Sends rejected records again; returns what it says of that.
+pub(super) fn redrive(services: &Services, arguments: &[&str]) -> Value {
+    let said = said(
+        services,
+        &[&["redrive", "--format", "json"], arguments].concat(),
+    );
+    serde_json::from_str(&said).expect("JSON")
 }
 
 struct Dlq<'a> {
@@ -121,16 +139,11 @@ struct Dlq<'a> {
 
 impl Dlq<'_> {
     fn said(&self, arguments: &[&str]) -> String {
-        let output = self.services.command(&["dlq"]).args(arguments).output();
-        let output = output.expect("the binary runs");
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {errors}");
-        String::from_utf8(output.stdout).expect("plain text")
+        said(self.services, arguments)
     }
 
     fn redrive(&self, arguments: &[&str]) -> Value {
-        let said = self.said(&[&["redrive", "--format", "json"], arguments].concat());
-        serde_json::from_str(&said).expect("JSON")
+        redrive(self.services, arguments)
     }
 
     fn lists_and_shows(&self, ledger: &Ledger) {
