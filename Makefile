@@ -15,10 +15,10 @@ RUNS ?= 10000000
 SEEDS ?= 10000
 SEED ?=
 
-.PHONY: help demo setup check test fuzz simulate mutants bench clean
+.PHONY: help demo setup check test fuzz simulate mutants bench bench-poison bench-recovery clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: setup ## everything on this machine until Ctrl-C; with SECONDS=60 it ends by itself, with an audit
 	cargo build --locked -p rollcall
@@ -56,6 +56,15 @@ mutants: ## named defects, switched on one by one: some world must find each wit
 bench: setup ## throughput of the normalizer and the codec
 	cargo bench --locked -p rollcall-normalize --bench normalize
 	cargo run --release --locked -p rollcall-codec --example throughput
+
+# Measurements are tests that assert what is stored, not how fast; they print a table each.
+MEASURE := cargo test --release --locked -p rollcall --test rollcall -- --ignored --nocapture --test-threads=1
+
+bench-poison: setup ## what one per cent of poison costs the pipeline, on a real stack; 5 minutes
+	$(MEASURE) measures::poison
+
+bench-recovery: setup ## kill -9 with a million live windows, a graceful leave, an abandoned transaction, an outage of SINK; 10 minutes
+	$(MEASURE) measures::recovery
 
 clean: ## remove everything that was built
 	cargo clean

@@ -47,15 +47,20 @@ pub struct Metrics(BTreeMap<String, f64>);
 
 impl Metrics {
     pub fn scrape(address: SocketAddr) -> Self {
-        let (status, text) = get(address, "/metrics").expect("an answer");
+        Self::try_scrape(address).expect("an answer")
+    }
+
+    /// `None` where nothing answers.
+    pub fn try_scrape(address: SocketAddr) -> Option<Self> {
+        let (status, text) = get(address, "/metrics")?;
         assert_eq!(status, 200, "{text}");
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         let samples = samples.filter_map(|line| line.rsplit_once(' '));
-        Self(
+        Some(Self(
             samples
                 .map(|(name, value)| (name.to_owned(), value.parse().expect("a number")))
                 .collect(),
-        )
+        ))
     }
 
     /// All samples of a metric whose labels contain `label`.

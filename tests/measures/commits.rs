@@ -62,9 +62,11 @@ pub fn watch_sink(services: &Services, stop: &AtomicBool) -> Commits {
     commits
 }
 
-/// What an instance works on.
+/// What an instance works on; nothing before it answers.
 pub fn parts_of(address: SocketAddr) -> BTreeSet<Part> {
-    let metrics = Metrics::scrape(address);
+    let Some(metrics) = Metrics::try_scrape(address) else {
+        return BTreeSet::new();
+    };
     let labels = metrics.of("rollcall_consumer_lag_records", "");
     labels
         .map(|(labels, _)| {

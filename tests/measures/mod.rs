@@ -39,9 +39,27 @@ fn poison_costs() {
 
 #[test]
 #[ignore = "a measurement: make bench-recovery"]
-fn recovery() {
+fn recovery_after_kill_9() {
     print("restart with a million live windows", &restart::measure());
+}
+
+#[test]
+#[ignore = "a measurement: make bench-recovery"]
+fn recovery_from_a_leave() {
     print("one of three instances leaves", &leave::measure());
+}
+
+#[test]
+#[ignore = "a measurement: make bench-recovery"]
+fn recovery_from_an_abandoned_transaction() {
     print("an abandoned transaction", &stall::measure());
-    print("an outage of SINK", &outage::measure());
+}
+
+#[test]
+#[ignore = "a measurement: make bench-recovery"]
+fn recovery_from_an_outage() {
+    print(
+        "an hour's traffic while PostgreSQL is away",
+        &outage::measure(),
+    );
 }

@@ -2,7 +2,7 @@
 //! how long its successor takes to that task's first commit.
 
 use super::{Row, live_windows, median, seconds};
-use crate::metrics::{Metrics, get, run_stages};
+use crate::metrics::{Metrics, run_stages};
 use crate::support::{Processor, SNAPSHOT_PARTITIONS, Services, Setup, eventually};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rollcall_domain::Timestamp;
@@ -101,20 +101,11 @@ fn await_empty_group(services: &Services) {
 }
 
 fn await_commit(address: SocketAddr, begun: Instant) -> Restart {
-    let committed = || {
-        let (_, text) = get(address, "/metrics")?;
-        text.lines()
-            .find(|line| {
-                line.starts_with("rollcall_transactions_total")
-                    && line.contains("\"committed\"")
-                    && line.contains("\"rollup\"")
-            })?
-            .rsplit_once(' ')?
-            .1
-            .parse::<f64>()
-            .ok()
-    };
-    eventually("ROLLUP's task commits", || committed() > Some(0.0));
+    let label = "outcome=\"committed\",stage=\"rollup\"";
+    eventually("ROLLUP's task commits", || {
+        let metrics = Metrics::try_scrape(address);
+        metrics.is_some_and(|metrics| metrics.sum("rollcall_transactions_total", label) > 0.0)
+    });
     let first_commit = begun.elapsed();
     let metrics = Metrics::scrape(address);
     Restart {

@@ -1,7 +1,7 @@
 //! A transaction is left open: how long readers wait behind it once a new owner claims its task.
 
 use super::{Row, median};
-use crate::support::{Services, eventually};
+use crate::support::{DEADLINE, Services, eventually};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rollcall::kafka::fetch::{Fetcher, Polled};
@@ -33,10 +33,10 @@ pub fn measure() -> Vec<Row> {
         let begun = Instant::now();
         let owner = TransactionalProducer::claim(&services.kafka, "bench-owner", None, REQUEST);
         let claimed = Instant::now();
-        eventually("the reader goes on", || {
+        while reader.position(PLACE.0, PLACE.1) < Some(stuck_at) {
+            assert!(claimed.elapsed() < DEADLINE, "the reader stands");
             reader.poll(Duration::from_millis(1));
-            reader.position(PLACE.0, PLACE.1) >= Some(stuck_at)
-        });
+        }
         stalls.push(claimed.elapsed().as_secs_f64() * 1e3);
         claims.push((claimed - begun).as_secs_f64() * 1e3);
         owner.expect("a claim");
