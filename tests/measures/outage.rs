@@ -7,11 +7,12 @@
 use super::{Row, seconds};
 use crate::crowd::Crowd;
 use crate::metrics::{Metrics, run};
-use crate::support::{Services, Setup, eventually};
+use crate::support::{SNAPSHOT_PARTITIONS, Services, Setup, eventually};
 use crate::tables::Tables;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
+use rollcall::kafka::fetch::Fetcher;
 use rollcall_simulator::MischiefConfig;
 use rollcall_stages::layout;
 use std::net::SocketAddr;
@@ -22,9 +23,11 @@ const MACHINES: u32 = 40;
 /// Snapshots of an hour.
 const HOUR: usize = MACHINES as usize * 360;
 /// For how long what SINK reads is kept.
-const KEPT: Duration = Duration::from_secs(150);
+const KEPT: Duration = Duration::from_secs(90);
 /// The outage goes on until so little is left: an alert's threshold.
-const WARNING: Duration = Duration::from_secs(110);
+const WARNING: Duration = Duration::from_secs(30);
+/// How long the broker may take to answer.
+const REQUEST: Duration = Duration::from_secs(10);
 /// The lanes of SINK, as metrics name them.
 const SINK: &str = "stage=\"sink-";
 
@@ -55,15 +58,17 @@ pub fn measure() -> Vec<Row> {
         headroom(address).is_some_and(|left| left < WARNING.as_secs_f64())
     });
     let warned = away.elapsed();
+    let ledger = crowd.ledger(&services);
     services.stack.postgres().start().expect("it starts");
     let back = Instant::now();
-    let ledger = crowd.ledger(&services);
     tables.await_everything(&crowd.ends(), &ledger);
     let level = back.elapsed();
     eventually("the headroom is what it was", || {
         headroom(address).is_some_and(|left| left > at_peace - 5.0)
     });
     tables.assert_equal(&ledger);
+    // What is stored goes, so the broker did clean up meanwhile.
+    eventually("retention drops what is stored", || begins(&services) > 0);
     assert_eq!(processor.terminate(), Some(0));
     let rate = HOUR as f64 / level.as_secs_f64();
     let row = |what: &str, figure: String| (what.to_owned(), figure);
@@ -107,6 +112,15 @@ fn headroom(address: SocketAddr) -> Option<f64> {
     let metrics = Metrics::scrape(address);
     let lanes = metrics.of("rollcall_retention_headroom_seconds", SINK);
     lanes.map(|(_, left)| left).min_by(f64::total_cmp)
+}
+
+/// Records of observations that retention has dropped.
+fn begins(services: &Services) -> i64 {
+    let fetcher = Fetcher::new(&services.kafka, "begins").expect("a consumer");
+    let begin = |partition| fetcher.watermarks(layout::OBSERVATIONS.name, partition, REQUEST);
+    (0..SNAPSHOT_PARTITIONS)
+        .map(|partition| begin(partition).expect("the broker answers").0)
+        .sum()
 }
 
 /// Has the broker keep what SINK reads for minutes only.
