@@ -58,9 +58,11 @@ pub const NO_IDS: Ids = Ids {
 pub struct Poison {
     pub shipment: Shipment,
     pub headers: Vec<Header>,
-    /// What happens to the encoded value.
-    pub change: Box<dyn FnOnce(&mut Vec<u8>)>,
+    pub change: Harm,
 }
+
+/// What happens to an encoded value.
+type Harm = Box<dyn FnOnce(&mut Vec<u8>)>;
 
 /// A kind of poison.
 pub struct PoisonKind {
@@ -166,7 +168,7 @@ pub const KINDS: [PoisonKind; 30] = {
             printed(s, b" \r\n\r\n", None)
         }),
         record("NUL bytes", Why::BinaryOutput, |s, _| {
-            printed(s, b"USER\0PID\0\0COMMAND\nroot\0001\0\0init\n", None)
+            printed(s, b"USER\0PID\0\0COMMAND\nroot\x001\0\0init\n", None)
         }),
         record("a shell's complaint", Why::UnknownFormat, |s, _| {
             printed(s, b"sh: 1: ps: not found\n", None)
