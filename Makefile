@@ -15,7 +15,10 @@ RUNS ?= 10000000
 SEEDS ?= 10000
 SEED ?=
 
-.PHONY: help demo setup check test fuzz simulate mutants bench bench-poison bench-recovery clean
+# How long `make chaos` goes on; without a SEED it draws one, and says it.
+MINUTES ?= 10
+
+.PHONY: help demo setup check test chaos fuzz simulate mutants bench bench-poison bench-recovery clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -39,10 +42,13 @@ check: setup $(CARGO_DENY) ## formatting, lints, licences and sources of depende
 
 # The same generated input each time: a red test is red again. `PROPTEST_RNG_SEED= make test` draws others.
 test: export PROPTEST_RNG_SEED ?= 1
-test: setup ## all tests, on a real Kafka, registry and PostgreSQL
-	cargo test --workspace --locked
+test: setup ## all tests, on a real Kafka, registry and PostgreSQL; three minutes of chaos among them
+	SEED=$(or $(SEED),1) MINUTES=3 cargo test --workspace --locked
 	cargo run --release --locked -p rollcall-world --bin rollcall-world -- $(SEEDS)
 	SEED=1 $(FUZZ)/run.sh 20000
+
+chaos: setup ## several instances under load, and fault after fault on the real services, for MINUTES=10; SEED=x: the same faults
+	MINUTES=$(MINUTES) SEED=$(SEED) cargo test --locked -p rollcall --test rollcall chaos::chaos -- --exact --nocapture
 
 fuzz: ## every parser against hostile input, RUNS=10000000 times each; what it learns stays in target/fuzz/corpus
 	CORPUS=$(CARGO_TARGET_DIR)/fuzz/corpus $(FUZZ)/run.sh $(RUNS)

@@ -3,7 +3,7 @@
 use crate::poison::{Ids, NO_IDS, Poison, PoisonKind};
 use crate::support::{Record, SNAPSHOT_PARTITIONS, Services};
 use rollcall::kafka::fetch::Header;
-use rollcall::kafka::sender::Sender;
+use rollcall::kafka::sender::{Place, Sender};
 use rollcall_codec::Encoder;
 use rollcall_domain::Timestamp;
 use rollcall_domain::hash::partition_for;
@@ -18,7 +18,7 @@ use std::time::Duration;
 const ACKNOWLEDGED: Duration = Duration::from_secs(120);
 
 /// Something that happens to encoded values.
-type Change = Box<dyn Fn(&mut Vec<u8>)>;
+type Change = Box<dyn Fn(&mut Vec<u8>) + Send>;
 
 /// Input that is partly late, early, repeated, out of order, broken, too large or poison.
 pub fn all_mischief() -> MischiefConfig {
@@ -45,6 +45,10 @@ pub struct Crowd {
     topic: String,
     /// What was sent, per partition, in order.
     sent: BTreeMap<i32, Vec<Shipment>>,
+    /// Where each shipment must stand, in the order of sending: partition and offset.
+    places: Vec<(i32, i64)>,
+    /// When the broker appended what it has acknowledged, by place.
+    appended: BTreeMap<(i32, i64), Timestamp>,
     /// Which of them were made poison, by partition and offset.
     poisoned: Poisoned,
     change: Change,
@@ -88,13 +92,15 @@ impl Crowd {
             .map(|(user, faculty)| (user.into_owned(), faculty.map(str::to_owned)))
             .collect();
         let ids = services.registry.schema_ids().expect("registered schemas");
-        let crowd = Self {
+        let mut crowd = Self {
             mischief: Mischief::new(fleet.into_stream(), mischief),
             directory,
-            sender: Sender::new(&services.kafka, "test-fleet").expect("a producer"),
+            sender: Sender::with_reports(&services.kafka, "test-fleet").expect("a producer"),
             encoder: Encoder::new(&ids),
             topic: services.kafka.topic(layout::SNAPSHOTS.name),
             sent: BTreeMap::new(),
+            places: Vec::new(),
+            appended: BTreeMap::new(),
             poisoned: Poisoned::new(),
             change: Box::new(|_| {}),
         };
@@ -102,7 +108,7 @@ impl Crowd {
         crowd
     }
 
-    fn publish_directory(&self, services: &Services) {
+    fn publish_directory(&mut self, services: &Services) {
         let topic = services.kafka.topic(layout::DIRECTORY_USERS.name);
         let ids = services.registry.schema_ids().expect("registered schemas");
         let mut encoder = Encoder::new(&ids);
@@ -128,8 +134,15 @@ impl Crowd {
 
     /// Sends so many records, and waits until the broker has them.
     pub fn send(&mut self, records: usize) {
-        let ready = self.prepare(records, usize::MAX, &mut std::iter::empty(), NO_IDS);
-        self.send_ready(ready);
+        self.hand_over(records);
+        self.acknowledged();
+    }
+
+    /// Sends so many records; the broker may be away.
+    pub fn hand_over(&mut self, records: usize) {
+        for ready in self.prepare(records, usize::MAX, &mut std::iter::empty(), NO_IDS) {
+            self.send_one(ready);
+        }
     }
 
     /// Makes so many records, with every so many-th made poison, of each kind in turn (or the next record of which that
@@ -202,19 +215,30 @@ impl Crowd {
             SNAPSHOT_PARTITIONS,
         );
         let (key, value) = (record.key.as_deref(), record.value.as_deref());
+        // Tag 0 is what is no shipment.
+        let tag = self.places.len() + 1;
         let offer = || {
             self.sender
-                .offer_with_headers(&self.topic, Some(partition), key, value, &ready.headers, 0)
+                .offer_with_headers(
+                    &self.topic,
+                    Some(partition),
+                    key,
+                    value,
+                    &ready.headers,
+                    tag,
+                )
                 .expect("a record is taken")
         };
         while !offer() {
             self.sender.poll(Duration::from_millis(50));
         }
         let sent = self.sent.entry(partition).or_default();
+        let place = (partition, sent.len() as i64);
         if let Some(kind) = ready.kind {
-            self.poisoned.insert((partition, sent.len() as i64), kind);
+            self.poisoned.insert(place, kind);
         }
         sent.push(shipment);
+        self.places.push(place);
     }
 
     /// What was made poison.
@@ -222,9 +246,27 @@ impl Crowd {
         &self.poisoned
     }
 
-    fn acknowledged(&self) {
+    /// Waits until the broker has everything.
+    pub fn acknowledged(&mut self) {
         let (_, failed) = self.sender.flush(ACKNOWLEDGED).expect("acknowledged");
         assert_eq!(failed, 0, "records were not delivered");
+        for report in self.sender.take_reports() {
+            let Some(shipment) = report.tag.checked_sub(1) else {
+                continue;
+            };
+            let Place {
+                partition,
+                offset,
+                append_time_ms,
+            } = report.place.expect("it was delivered");
+            let place = (partition, offset);
+            assert_eq!(
+                place, self.places[shipment],
+                "the raw topic holds what was sent, once"
+            );
+            let time = Timestamp::from_millis(append_time_ms.expect("the broker's time"));
+            self.appended.insert(place, time);
+        }
     }
 
     /// How many records of each partition were sent.
@@ -240,22 +282,23 @@ impl Crowd {
         truth.rejected_lines.first().map(|rejected| rejected.line)
     }
 
-    /// What the tables must hold, by the times at which the broker appended the records.
-    pub fn ledger(&self, services: &Services) -> Ledger {
-        let ledger =
-            self.ledger_after_redrive(services, |_| unreachable!("nothing was sent again"));
-        let sent: i64 = self.ends().iter().sum();
-        let judged = ledger.accepted() + ledger.duplicates();
-        let rejected: u64 = ledger.rejected().map(|(_, count)| count).sum();
+    /// What the tables must hold of what was acknowledged, by the times at which the broker says it appended the records. No
+    /// topic is read for it.
+    pub fn ledger(&self) -> Ledger {
         assert_eq!(
-            judged + rejected,
-            sent as u64,
-            "the raw topic holds what was sent, once"
+            self.appended.len(),
+            self.places.len(),
+            "all is acknowledged"
         );
+        let mut ledger = Ledger::new(self.directory.iter().cloned());
+        for (&(partition, offset), &time) in &self.appended {
+            ledger.add_shipment(&self.sent[&partition][offset as usize], time);
+        }
         ledger
     }
 
-    /// The same, where poison was sent again, of which some is `mended` by now. What is not is rejected again.
+    /// The same, where poison was sent again, of which some is `mended` by now. What is not is rejected again. What was sent
+    /// again, and when, is read from the raw topic.
     pub fn ledger_after_redrive(
         &self,
         services: &Services,

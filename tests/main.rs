@@ -10,6 +10,7 @@
 #![allow(missing_docs)]
 
 mod architecture;
+mod chaos;
 mod crowd;
 mod measures;
 mod metrics;

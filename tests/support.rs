@@ -84,8 +84,7 @@ pub struct Services {
     environment: Vec<(&'static str, String)>,
 }
 
-/// What measurements want different.
-#[derive(Default)]
+/// What some want different.
 pub struct Setup {
     /// Whether Kafka is to work hard, rather than to start quickly.
     pub hard_working: bool,
@@ -93,6 +92,19 @@ pub struct Setup {
     pub kafka_settings: Vec<(&'static str, &'static str)>,
     /// More settings of every command.
     pub environment: Vec<(&'static str, String)>,
+    /// The stack's other options.
+    pub stack: StackOptions,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            hard_working: false,
+            kafka_settings: Vec::new(),
+            environment: Vec::new(),
+            stack: StackOptions::for_tests(),
+        }
+    }
 }
 
 impl Services {
@@ -101,6 +113,11 @@ impl Services {
     }
 
     pub fn start_with(setup: Setup) -> Self {
+        Self::start_prepared(setup, |_| {})
+    }
+
+    /// The same; `prepare` sees the new stack before anything is made in it.
+    pub fn start_prepared(setup: Setup, prepare: impl FnOnce(&Stack)) -> Self {
         // A killed member is replaced after two seconds rather than six.
         let settings = [("group.min.session.timeout.ms", "500")];
         let settings = settings.iter().chain(&setup.kafka_settings);
@@ -109,10 +126,11 @@ impl Services {
             kafka_settings: settings
                 .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
                 .collect(),
-            ..StackOptions::for_tests()
+            ..setup.stack
         };
         let stack = Stack::start(options)
             .unwrap_or_else(|error| panic!("the stack does not start: {error}"));
+        prepare(&stack);
         let kafka = KafkaSettings {
             brokers: stack.kafka_brokers().to_owned(),
             properties: BTreeMap::new(),
@@ -159,6 +177,16 @@ impl Services {
         processor.resume();
     }
 
+    /// Kills the broker and starts it again, at such a moment too. Processors stay frozen until it is back: a broker
+    /// that was killed begins as its own predecessor, and throws away markers of what ends meanwhile.
+    pub fn kill_broker(&mut self, processors: &[&Processor]) {
+        processors.iter().for_each(|processor| processor.pause());
+        self.await_markers();
+        self.stack.kafka().kill9().expect("it dies");
+        self.stack.kafka().start().expect("it starts");
+        processors.iter().for_each(|processor| processor.resume());
+    }
+
     /// Waits until transactions whose end was asked for have ended: the broker writes markers in their order, and those of
     /// two transactions that begin now are the last.
     fn await_markers(&self) {
@@ -194,27 +222,29 @@ impl Services {
 
     /// The same with further arguments, the address of the HTTP port among them: several run side by side.
     pub fn run_with(&self, stages: &str, arguments: &[String]) -> Processor {
-        let child = self
-            .command(&[
-                "run",
-                "--stages",
-                stages,
-                "--log-level",
-                "warn",
-                "--rollup-commit-interval-ms",
-                "300",
-                "--normalize-commit-interval-ms",
-                "200",
-                "--details-flush-interval-ms",
-                "100",
-                "--rollups-flush-interval-ms",
-                "300",
-            ])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-        Processor(child)
+        let mut command = self.stages(stages);
+        Processor::of(command.args(arguments).spawn().expect("the binary runs"))
+    }
+
+    /// The command that runs stages so.
+    pub fn stages(&self, stages: &str) -> Command {
+        let mut command = self.command(&[
+            "run",
+            "--stages",
+            stages,
+            "--log-level",
+            "warn",
+            "--rollup-commit-interval-ms",
+            "300",
+            "--normalize-commit-interval-ms",
+            "200",
+            "--details-flush-interval-ms",
+            "100",
+            "--rollups-flush-interval-ms",
+            "300",
+        ]);
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Every committed record of a topic, by partition and offset.
@@ -292,10 +322,26 @@ impl Processor {
         self.0.wait().expect("its end");
     }
 
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
     /// Asks it to stop, and waits. Returns its exit code.
     #[track_caller]
-    pub fn terminate(mut self) -> Option<i32> {
+    pub fn terminate(self) -> Option<i32> {
+        self.ask_to_stop();
+        self.await_end()
+    }
+
+    /// Asks it to stop.
+    pub fn ask_to_stop(&self) {
         self.signal("TERM");
+    }
+
+    /// Waits until it has ended. Returns its exit code.
+    #[track_caller]
+    pub fn await_end(mut self) -> Option<i32> {
         eventually("it ends", || matches!(self.0.try_wait(), Ok(Some(_))));
         self.0.wait().expect("its end").code()
     }

@@ -80,7 +80,7 @@ pub fn measure() -> Vec<Row> {
         }));
         instances.push(run(&services, &[]));
     }
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     rows(&leaves)

@@ -46,7 +46,7 @@ pub fn measure() -> Vec<Row> {
     let mut tables = Tables::new(&services.database_url);
     let (processor, address) = run(&services, &[]);
     crowd.send(MACHINES as usize);
-    tables.await_everything(&crowd.ends(), &crowd.ledger(&services));
+    tables.await_everything(&crowd.ends(), &crowd.ledger());
     eventually("the headroom is known", || headroom(address).is_some());
     let at_peace = headroom(address).expect("it is known");
 
@@ -58,7 +58,7 @@ pub fn measure() -> Vec<Row> {
         headroom(address).is_some_and(|left| left < WARNING.as_secs_f64())
     });
     let warned = away.elapsed();
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     services.stack.postgres().start().expect("it starts");
     let back = Instant::now();
     tables.await_everything(&crowd.ends(), &ledger);

@@ -57,7 +57,7 @@ pub fn measure() -> Vec<Row> {
             rounds[at % 2].push(round);
         }
     }
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     assert_eq!(processor.terminate(), Some(0));

@@ -49,7 +49,7 @@ fn every_kind_of_poison_ends_once_in_the_dead_letters() {
     let records = KINDS.len() * EACH * EVERY + 200;
     let ready = crowd.prepare(records, EVERY, &mut kinds, ids);
     crowd.send_ready(ready);
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     every_reason_is_there(&crowd);
     let expect = expected(&crowd, &services, |_| false);
     await_letters(&crowd, &expect, &mut tables);

@@ -34,7 +34,7 @@ fn kill_9_at_random_moments_changes_nothing() {
         }
         eprintln!("kill {} of each stage", kill + 1);
     }
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     for processor in running {
         assert_eq!(

@@ -65,7 +65,7 @@ fn a_producer_with_an_added_field_is_read() {
         value.extend_from_slice(b"north");
     }));
     crowd.send(60);
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     // Restarted, the processor reads both again, by look-ups.

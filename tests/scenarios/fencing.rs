@@ -41,7 +41,7 @@ fn a_task_that_loses_its_claim_drops_everything_and_claims_again() {
     let (processor, address) = metrics::run(&services, &[]);
     // Every task is at work: a claim taken before its first one would fence nobody.
     crowd.send(RECORDS);
-    tables.await_everything(&crowd.ends(), &crowd.ledger(&services));
+    tables.await_everything(&crowd.ends(), &crowd.ledger());
     for round in 0..ROUNDS {
         for partition in 0..SNAPSHOT_PARTITIONS {
             crowd.send(RECORDS / 10);
@@ -53,7 +53,7 @@ fn a_task_that_loses_its_claim_drops_everything_and_claims_again() {
         }
         eprintln!("round {round}");
     }
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     let metrics = Metrics::scrape(address);
@@ -149,7 +149,7 @@ fn a_new_connection_remembers_nothing_of_the_one_before() {
     let mut tables = Tables::new(&services.database_url);
     let processor = services.run(ALL);
     crowd.send(RECORDS);
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
 
     // As after a fail-over to a server that has given other numbers to the same texts.
@@ -165,7 +165,7 @@ fn a_new_connection_remembers_nothing_of_the_one_before() {
         tables.rows(statement);
     }
     crowd.send(RECORDS);
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     assert_eq!(processor.terminate(), Some(0));

@@ -118,7 +118,7 @@ fn metrics_equal_the_tables_at_rest() {
     // More lanes than partitions: a member without work is ready too.
     let (processor, address) = run(&services, &["--details-lanes", "5"]);
     crowd.send(300);
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     assert!(
         ledger.rejected().count() > 1 && ledger.rejected_lines() > 0,

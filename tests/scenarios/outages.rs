@@ -14,8 +14,8 @@ const RECORDS: usize = 150;
 const BEGINNING: [i64; SNAPSHOT_PARTITIONS as usize] = [0; SNAPSHOT_PARTITIONS as usize];
 
 #[track_caller]
-fn finish(services: &Services, crowd: &Crowd, tables: &mut Tables) {
-    let ledger = crowd.ledger(services);
+fn finish(crowd: &Crowd, tables: &mut Tables) {
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
 }
@@ -42,7 +42,7 @@ fn postgres_goes_and_comes_back() {
         crowd.send(RECORDS);
         services.stack.postgres().start().expect("it starts");
     }
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
 }
 
@@ -60,7 +60,7 @@ fn a_database_that_hangs_is_waited_for() {
         // Most of it is on its way into the tables.
         services.stack.postgres().pause().expect("it hangs");
         crowd.send(RECORDS);
-        let accepted = crowd.ledger(&services).accepted();
+        let accepted = crowd.ledger().accepted();
         eventually("NORMALIZE goes on", || {
             let observations = services.read_all(layout::OBSERVATIONS, SNAPSHOT_PARTITIONS);
             observations.len() as u64 == accepted
@@ -68,7 +68,7 @@ fn a_database_that_hangs_is_waited_for() {
         random_moment(Duration::from_secs(3));
         services.stack.postgres().resume().expect("it goes on");
     }
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
 }
 
@@ -80,19 +80,19 @@ fn a_standby_that_lacks_the_last_flushes_takes_over() {
     let mut tables = Tables::new(&services.database_url);
     let processor = services.run(ALL);
     crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     let data: String = tables.rows("SHOW data_directory")[0].get(0);
     let copy = format!("{data}.standby");
     services.stack.postgres().stop().expect("it stops");
     copy_folder(&data, &copy);
     services.stack.postgres().start().expect("it starts");
     crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     services.stack.postgres().kill9().expect("it dies");
     std::fs::remove_dir_all(&data).expect("it can be removed");
     std::fs::rename(&copy, &data).expect("it can be renamed");
     services.stack.postgres().start().expect("it starts");
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
 }
 
@@ -124,7 +124,7 @@ fn the_broker_goes_and_comes_back() {
         services.stack.kafka().start().expect("it starts");
         crowd.send(RECORDS);
     }
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
 }
 
@@ -141,7 +141,7 @@ fn a_processor_can_leave_while_the_broker_is_away() {
     assert_eq!(processor.terminate(), Some(0));
     services.stack.kafka().start().expect("it starts");
     let processor = services.run(ALL);
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
 }
 
@@ -155,13 +155,13 @@ fn the_registry_is_away_at_the_start() {
     // Good records must not become dead letters, though no schema can be looked up.
     crowd.send(RECORDS);
     services.stack.registry().start().expect("it starts");
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     // In the middle, schemas are known, and nothing needs the registry.
     services.stack.registry().kill9().expect("it dies");
     crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     services.stack.registry().start().expect("it starts");
     crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables);
+    finish(&crowd, &mut tables);
     assert_eq!(processor.terminate(), Some(0));
 }

@@ -17,7 +17,7 @@ fn the_tables_hold_what_the_fleet_said() {
         crowd.send(300);
         tables.await_something_folded_since(&before);
     }
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     let metrics = Metrics::scrape(address);

@@ -36,8 +36,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-fn finish(services: &Services, crowd: &Crowd, tables: &mut Tables, processor: Processor) {
-    let ledger = crowd.ledger(services);
+fn finish(crowd: &Crowd, tables: &mut Tables, processor: Processor) {
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     assert_eq!(processor.terminate(), Some(0));
@@ -65,7 +65,7 @@ fn a_quiet_week_changes_nothing() {
     let stages = services.run("normalize,rollup");
     let sink = services.run("sink");
     crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables, stages);
+    finish(&crowd, &mut tables, stages);
     // The last PROGRESS that ROLLUP wrote in its drain is stored as well, and only its marker may be lacking.
     let ends = |topic| services.ends(topic, ROLLUP_PARTITIONS).iter().sum::<i64>();
     let ends: i64 = GroupingSet::ALL.map(updates_topic).map(ends).iter().sum();
@@ -109,7 +109,7 @@ fn a_quiet_week_changes_nothing() {
     );
     let processor = services.run(ALL);
     crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables, processor);
+    finish(&crowd, &mut tables, processor);
 }
 
 /// What a process with these further arguments says before it is told to stop, once it says `expect`.
@@ -157,7 +157,7 @@ fn after_a_first_run() -> (Services, Crowd, Tables) {
     let mut tables = Tables::new(&services.database_url);
     let processor = services.run(ALL);
     crowd.send(RECORDS);
-    finish(&services, &crowd, &mut tables, processor);
+    finish(&crowd, &mut tables, processor);
     (services, crowd, tables)
 }
 
@@ -194,7 +194,7 @@ fn another_shape_and_another_deployment_are_refused() {
     let expect = "this database belongs to the deployment test, and this is demo";
     assert!(!demo.status.success() && said.contains(expect), "{said}");
     // None has written anything.
-    finish(&services, &crowd, &mut tables, services.run(ALL));
+    finish(&crowd, &mut tables, services.run(ALL));
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn what_only_a_newer_version_knows_halts_sink() {
         );
         assert!(tables.number(&at) <= Some(end));
     }
-    tables.assert_equal(&crowd.ledger(&services));
+    tables.assert_equal(&crowd.ledger());
 }
 
 #[test]

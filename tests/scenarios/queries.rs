@@ -22,7 +22,7 @@ fn the_questions_get_the_ledgers_answers() {
     let mut crowd = Crowd::new(&services, 40, 60, MischiefConfig::default());
     let processor = services.run("normalize,rollup,sink");
     crowd.send(800);
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     let mut tables = Tables::new(&services.database_url);
     tables.await_everything(&crowd.ends(), &ledger);
     assert_eq!(processor.terminate(), Some(0));

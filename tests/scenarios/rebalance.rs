@@ -33,7 +33,7 @@ fn instances_join_leave_and_die_under_load() {
     second.kill9();
     send_and_see(&mut crowd, &mut tables);
 
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     assert_eq!(third.terminate(), Some(0));
@@ -65,7 +65,7 @@ fn a_zombie_is_fenced() {
     zombie.resume();
     send_and_see(&mut crowd, &mut tables);
 
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     tables.await_everything(&crowd.ends(), &ledger);
     tables.assert_equal(&ledger);
     // The zombie has found its place again: it still works, and leaves in peace.

@@ -29,7 +29,7 @@ fn rejected_records_are_sent_again_once() {
     let mut crowd = Crowd::new(&services, 20, 40, mischief);
     let processor = services.run("normalize,rollup,sink");
     crowd.send(500);
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     let mut tables = Tables::new(&services.database_url);
     tables.await_everything(&crowd.ends(), &ledger);
 

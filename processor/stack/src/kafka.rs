@@ -69,10 +69,19 @@ rootLogger.level = warn
 rootLogger.appenderRef.console.ref = console
 ";
 
+/// A listener whose clients see another address than its own: brokers tell clients where to come back to.
+#[derive(Clone, Copy)]
+pub(crate) struct Proxied {
+    pub(crate) address: SocketAddr,
+    pub(crate) advertised: SocketAddr,
+}
+
 /// What makes one broker differ from another.
 pub(crate) struct Broker<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) controller: SocketAddr,
+    /// Where it listens for clients that come through a proxy, and where that proxy listens for them.
+    pub(crate) proxied: Option<Proxied>,
     pub(crate) hard_working: bool,
     pub(crate) settings: &'a [(String, String)],
     pub(crate) folder: &'a Path,
@@ -146,10 +155,15 @@ impl Broker<'_> {
             settings,
             ..
         } = self;
+        let (mut listeners, mut advertised) = (String::new(), String::new());
+        if let Some(proxied) = self.proxied {
+            let _ = write!(listeners, ",PROXIED://{}", proxied.address);
+            let _ = write!(advertised, ",PROXIED://{}", proxied.advertised);
+        }
         let mut text = format!(
-            "listeners=BROKER://{address},CONTROLLER://{controller}\n\
-             advertised.listeners=BROKER://{address}\n\
-             listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+            "listeners=BROKER://{address},CONTROLLER://{controller}{listeners}\n\
+             advertised.listeners=BROKER://{address}{advertised}\n\
+             listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT\n\
              inter.broker.listener.name=BROKER\n\
              controller.quorum.voters=1@{controller}\n\
              log.dirs={}\n",

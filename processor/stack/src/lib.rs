@@ -34,6 +34,7 @@ mod registry;
 mod service;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     thread,
     time::Instant,
@@ -55,6 +56,9 @@ pub struct StackOptions {
     pub hard_working: bool,
     /// Broker settings that override the stack's own.
     pub kafka_settings: Vec<(String, String)>,
+    /// Where a proxy of the caller's listens for Kafka's clients: the broker then has a further listener, which sends
+    /// them back to that address. The proxy's own way to the broker is [`Stack::kafka_proxied`].
+    pub kafka_proxy: Option<SocketAddr>,
 }
 
 impl StackOptions {
@@ -66,6 +70,7 @@ impl StackOptions {
             postgres: true,
             hard_working: false,
             kafka_settings: Vec::new(),
+            kafka_proxy: None,
         }
     }
 }
@@ -78,6 +83,7 @@ pub struct Stack {
     kafka: Option<Service>,
     postgres: Option<Service>,
     brokers: String,
+    proxied: SocketAddr,
     folder: Folder,
     _ports: Vec<PortLease>,
 }
@@ -116,9 +122,11 @@ impl Stack {
             kafka: kafka?,
             postgres: postgres?,
             brokers: ports.kafka.address().to_string(),
+            proxied: ports.proxied.address(),
             folder,
             _ports: vec![
                 ports.kafka,
+                ports.proxied,
                 ports.controller,
                 ports.registry,
                 ports.postgres,
@@ -136,6 +144,11 @@ impl Stack {
     /// Kafka's bootstrap servers, as `127.0.0.1:port`.
     pub fn kafka_brokers(&self) -> &str {
         &self.brokers
+    }
+
+    /// Where the broker listens for a proxy; only with [`StackOptions::kafka_proxy`].
+    pub fn kafka_proxied(&self) -> SocketAddr {
+        self.proxied
     }
 
     /// The URL of the registry's Confluent-compatible API.
@@ -218,6 +231,7 @@ impl Drop for Stack {
 
 struct Ports {
     kafka: PortLease,
+    proxied: PortLease,
     controller: PortLease,
     registry: PortLease,
     postgres: PortLease,
@@ -227,6 +241,7 @@ impl Ports {
     fn take() -> Result<Self, StackError> {
         Ok(Self {
             kafka: PortLease::take()?,
+            proxied: PortLease::take()?,
             controller: PortLease::take()?,
             registry: PortLease::take()?,
             postgres: PortLease::take()?,
@@ -252,6 +267,10 @@ impl Plan<'_> {
         let broker = kafka::Broker {
             address: self.ports.kafka.address(),
             controller: self.ports.controller.address(),
+            proxied: self.options.kafka_proxy.map(|advertised| kafka::Proxied {
+                address: self.ports.proxied.address(),
+                advertised,
+            }),
             hard_working: self.options.hard_working,
             settings: &self.options.kafka_settings,
             folder: &self.folder.path().join("kafka"),
