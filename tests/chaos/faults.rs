@@ -5,7 +5,7 @@ use super::instances::{Instances, Surroundings};
 use super::plan::{Kind, Step};
 use super::proxy::wire::Protocol;
 use super::proxy::{Proxy, Weather};
-use crate::support::{Services, eventually};
+use crate::support::{Services, Setup, eventually};
 use rollcall_stack::StackOptions;
 use std::path::Path;
 use std::thread::sleep;
