@@ -14,11 +14,13 @@ RUNS ?= 10000000
 # Worlds of the deterministic simulator; SEED=x replays one, with its trace.
 SEEDS ?= 10000
 SEED ?=
+# Generated scripts that models and real services play alike; SEED=x plays one.
+SCRIPTS ?= 100
 
 # How long `make chaos` goes on; without a SEED it draws one, and says it.
 MINUTES ?= 10
 
-.PHONY: help demo setup check test chaos fuzz simulate mutants bench bench-poison bench-recovery clean
+.PHONY: help demo setup check test chaos fuzz simulate mutants fidelity bench bench-poison bench-recovery clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -58,6 +60,9 @@ simulate: ## the pipeline's tasks in SEEDS=10000 seeded worlds of faults; SEED=x
 
 mutants: ## named defects, switched on one by one: some world must find each within 2,000 seeds
 	cargo run --release --locked -p rollcall-world --features mutants --bin rollcall-mutants -- 2000
+
+fidelity: setup ## the simulator's models against the real services: SCRIPTS=100 generated ones beside those written by hand
+	SCRIPTS=$(SCRIPTS) SEED=$(SEED) cargo test --locked -p rollcall --test rollcall fidelity -- --nocapture
 
 bench: setup ## throughput of the normalizer and the codec
 	cargo bench --locked -p rollcall-normalize --bench normalize

@@ -12,6 +12,7 @@
 mod architecture;
 mod chaos;
 mod crowd;
+mod fidelity;
 mod measures;
 mod metrics;
 mod poison;

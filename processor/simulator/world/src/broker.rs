@@ -298,6 +298,21 @@ impl Broker {
         self.unended.is_empty()
     }
 
+    /// Whether any transaction that was decided lacks markers.
+    pub(crate) fn is_ending(&self) -> bool {
+        let state = |txn: &TxnId| self.txns[*txn].state;
+        let mut states = self.unended.iter().map(state);
+        states.any(|state| matches!(state, TxnState::Ending { .. }))
+    }
+
+    /// Removes what stands before an offset, as retention does.
+    pub(crate) fn trim(&mut self, place: Place, before: i64) {
+        let log = self.log_mut(place);
+        log.begin = before.clamp(log.begin, log.end);
+        let begin = log.begin;
+        log.entries.retain(|entry| entry.offset >= begin);
+    }
+
     /// Compacts a partition: of each key, what stands below the last stable offset keeps only its last committed record;
     /// a tombstone stays for `tombstones_us` after the first compaction that it saw, so that who has read the value before
     /// it has that long to read it too. The last entries are the active segment, which stays.

@@ -3,6 +3,7 @@
 
 use crate::executor::{Executor, ProcessId};
 use rollcall_driver::ports::{Place, Rebalance};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A member. Numbers are never used again.
@@ -21,6 +22,13 @@ struct Member {
     knows_it_is_out: bool,
     /// It was told something that it has not obeyed yet; until then it is told nothing else.
     is_obeying: bool,
+}
+
+impl Member {
+    /// How many partitions it owns that it was not asked back.
+    fn kept(&self) -> usize {
+        self.owns.len() - self.revoked.len()
+    }
 }
 
 /// A group that shares these partitions.
@@ -157,9 +165,18 @@ impl Group {
         if inside.is_empty() {
             return;
         }
-        let share = self.owners.len().div_ceil(inside.len());
-        for id in &inside {
-            self.take_back(*id, share);
+        // All own about as many: who is to own one more is who owns the most already.
+        let (share, mut more) = (
+            self.owners.len() / inside.len(),
+            self.owners.len() % inside.len(),
+        );
+        let mut by_size: Vec<(usize, MemberId)> = Vec::with_capacity(inside.len());
+        by_size.extend(inside.iter().map(|id| (self.members[id].kept(), *id)));
+        by_size.sort_by_key(|(kept, id)| (Reverse(*kept), *id));
+        for (kept, id) in by_size {
+            let has_more = more > 0 && kept > share;
+            more -= usize::from(has_more);
+            self.take_back(id, share + usize::from(has_more));
         }
         let free = self.owners.iter().filter(|(_, owner)| owner.is_none());
         let free: Vec<Place> = free.map(|(place, _)| *place).collect();
@@ -179,8 +196,7 @@ impl Group {
         let Some(member) = self.members.get_mut(&id) else {
             return;
         };
-        let kept = member.owns.len() - member.revoked.len();
-        let excess = kept.saturating_sub(share);
+        let excess = member.kept().saturating_sub(share);
         let kept = member.owns.difference(&member.revoked);
         let taken: Vec<Place> = kept.copied().take(excess).collect();
         if taken.is_empty() {

@@ -7,6 +7,7 @@
 //! ports      the driver's ports over these, with a network that delays and loses
 //! load       what machines send, and the ledger of it         oracle   what must have come of it
 //! run        a world from its first moment to its judgement   watch    its trace
+//! fidelity   scripts that the models and the real services play alike
 //! ```
 //!
 //! A world runs `rollcall_driver`'s stages, tasks and lanes, with the stages' and the engine's logic, in several processes,
@@ -18,6 +19,7 @@
 mod broker;
 mod database;
 mod executor;
+pub mod fidelity;
 mod group;
 mod load;
 mod oracle;

@@ -57,7 +57,7 @@ impl Kafka for World {
                         observed,
                         timeout_us,
                         batches: Cell::new(0),
-                        is_broken: Cell::new(false),
+                        broken: Cell::new(None),
                     });
                 }
                 Some(Err(Refusal::Busy)) if self.now_us() < deadline_us => self.pause(20_000).await,
@@ -98,6 +98,13 @@ impl Kafka for World {
     }
 }
 
+/// Why a client begins no transaction any more.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    Fenced,
+    Unknown,
+}
+
 /// A claim's producer.
 pub(crate) struct Producer {
     world: World,
@@ -106,16 +113,15 @@ pub(crate) struct Producer {
     observed: Option<TopicIndex>,
     timeout_us: i64,
     batches: Cell<u64>,
-    /// A transaction did not end as it should: the client begins no other.
-    is_broken: Cell<bool>,
+    /// How the last transaction ended, if not as it should: the client begins no other.
+    broken: Cell<Option<Broken>>,
 }
 
 impl Producer {
     /// Aborts as far as that can be done, and says what is known then.
     async fn abort(&self, error: anyhow::Error) -> Outcome {
         let deadline_us = self.world.now_us() + self.timeout_us;
-        let end = |broker: &mut Broker| broker.end(&self.task, self.epoch, false);
-        match self.world.ask(deadline_us, end).await {
+        match self.end(false, deadline_us).await {
             Some(Ok(())) => Outcome::Aborted(error),
             Some(Err(_)) => Outcome::Fenced(error),
             None => Outcome::Unknown(error),
@@ -125,19 +131,34 @@ impl Producer {
 
 impl Transactions for Producer {
     async fn commit(&self, records: &[OutputRecord]) -> Outcome {
-        if self.is_broken.replace(true) {
-            return Outcome::Unknown(anyhow!("the transaction before has not ended"));
+        match self.broken.replace(Some(Broken::Unknown)) {
+            None => {}
+            Some(Broken::Fenced) => {
+                self.broken.set(Some(Broken::Fenced));
+                return Outcome::Fenced(anyhow!("fenced before"));
+            }
+            Some(Broken::Unknown) => {
+                return Outcome::Unknown(anyhow!("the transaction before has not ended"));
+            }
         }
         let outcome = self.write(records).await;
         // After an abort a client may begin anew.
-        self.is_broken
-            .set(matches!(outcome, Outcome::Fenced(_) | Outcome::Unknown(_)));
+        self.broken.set(match outcome {
+            Outcome::Committed { .. } | Outcome::Aborted(_) => None,
+            Outcome::Fenced(_) => Some(Broken::Fenced),
+            Outcome::Unknown(_) => Some(Broken::Unknown),
+        });
         outcome
     }
 }
 
 impl Producer {
     async fn write(&self, records: &[OutputRecord]) -> Outcome {
+        if records.is_empty() {
+            // Of a transaction without records no broker hears.
+            let append_time_us = None;
+            return Outcome::Committed { append_time_us };
+        }
         let shared = &self.world.shared;
         let deadline_us = self.world.now_us() + self.timeout_us;
         let mut batches: BTreeMap<Place, Vec<(Bytes, Bytes)>> = BTreeMap::new();
@@ -155,48 +176,64 @@ impl Producer {
         }
         let mut append_time_us: Option<i64> = None;
         for (place, records) in &batches {
-            let batch = self.batches.replace(self.batches.get() + 1) + 1;
-            loop {
-                let produced = self
-                    .world
-                    .ask(deadline_us, |broker| {
-                        let now_us = shared.broker_time_us();
-                        broker.produce(&self.task, self.epoch, (*place, batch), now_us, records)
-                    })
-                    .await;
-                match produced {
-                    Some(Ok(time_us)) => {
-                        if self.observed == Some(place.0) {
-                            let earliest = append_time_us.unwrap_or(time_us).min(time_us);
-                            append_time_us = Some(earliest);
-                        }
-                        break;
-                    }
-                    Some(Err(Refusal::Busy)) if self.world.now_us() < deadline_us => {
-                        self.world.pause(10_000).await;
-                    }
-                    Some(Err(Refusal::Fenced)) => return Outcome::Fenced(anyhow!("fenced")),
-                    Some(Err(Refusal::Busy)) | None => {
-                        return self.abort(anyhow!("a batch was not delivered")).await;
-                    }
+            match self.deliver(*place, records, deadline_us).await {
+                Ok(time_us) if self.observed == Some(place.0) => {
+                    let earliest = append_time_us.unwrap_or(time_us).min(time_us);
+                    append_time_us = Some(earliest);
+                }
+                Ok(_) => {}
+                Err(Some(Refusal::Fenced)) => return Outcome::Fenced(anyhow!("fenced")),
+                Err(Some(Refusal::Busy) | None) => {
+                    return self.abort(anyhow!("a batch was not delivered")).await;
                 }
             }
         }
-        let end = |broker: &mut Broker| broker.end(&self.task, self.epoch, true);
-        match self.world.ask(deadline_us, end).await {
+        match self.end(true, deadline_us).await {
             Some(Ok(())) => Outcome::Committed { append_time_us },
             Some(Err(_)) => Outcome::Fenced(anyhow!("fenced")),
             None => Outcome::Unknown(anyhow!("the commit was not answered")),
         }
+    }
+
+    /// Appends a batch in the producer's transaction; the append time of the transaction's first one there. An error says
+    /// what was refused, or that no answer came.
+    pub(crate) async fn deliver(
+        &self,
+        place: Place,
+        records: &[(Bytes, Bytes)],
+        deadline_us: i64,
+    ) -> Result<i64, Option<Refusal>> {
+        let batch = self.batches.replace(self.batches.get() + 1) + 1;
+        loop {
+            let produce = |broker: &mut Broker| {
+                let now_us = self.world.shared.broker_time_us();
+                broker.produce(&self.task, self.epoch, (place, batch), now_us, records)
+            };
+            match self.world.ask(deadline_us, produce).await {
+                Some(Err(Refusal::Busy)) if self.world.now_us() < deadline_us => {
+                    self.world.pause(10_000).await;
+                }
+                Some(answer) => return answer.map_err(Some),
+                None => return Err(None),
+            }
+        }
+    }
+
+    /// Ends the producer's transaction; `None`: no answer came.
+    pub(crate) async fn end(&self, commit: bool, deadline_us: i64) -> Option<Result<(), Refusal>> {
+        let end = |broker: &mut Broker| broker.end(&self.task, self.epoch, commit);
+        self.world.ask(deadline_us, end).await
     }
 }
 
 /// A consumer's place in a partition.
 #[derive(Clone, Copy, Debug)]
 struct Position {
-    offset: i64,
-    /// Whether anything was read there.
-    is_known: bool,
+    /// What is fetched next.
+    fetch: i64,
+    /// What the client calls its position: the offset after the last record or marker. What was aborted, or compacted
+    /// away, does not move it.
+    told: Option<i64>,
 }
 
 /// A consumer of explicitly assigned partitions.
@@ -246,20 +283,21 @@ impl Consumer {
                 continue;
             };
             let log = broker.log(*place);
-            if position.offset < log.begin || position.offset > log.end {
+            if position.fetch < log.begin || position.fetch > log.end {
                 return Some(Polled::OutOfRange);
             }
             let stable = broker.last_stable_offset(*place);
-            for entry in log.from(position.offset) {
+            for entry in log.from(position.fetch) {
                 if entry.offset >= stable {
                     break;
                 }
-                position.offset = entry.offset + 1;
-                position.is_known = true;
+                position.fetch = entry.offset + 1;
                 let Some((key, value)) = &entry.record else {
+                    position.told = Some(position.fetch);
                     continue;
                 };
                 if broker.is_committed(entry) {
+                    position.told = Some(position.fetch);
                     return Some(Polled::Record(Record {
                         place: *place,
                         offset: entry.offset,
@@ -269,11 +307,7 @@ impl Consumer {
                     }));
                 }
             }
-            // What was compacted away is passed too.
-            if position.offset < stable {
-                position.offset = stable;
-                position.is_known = true;
-            }
+            position.fetch = position.fetch.max(stable);
         }
         None
     }
@@ -285,12 +319,11 @@ impl Fetcher for Consumer {
     fn assign(&self, places: &[(Place, i64)]) -> anyhow::Result<()> {
         let broker = self.world.shared.broker.borrow();
         let position = |&(place, offset): &(Place, i64)| {
-            let offset = match offset {
+            let fetch = match offset {
                 -1 => broker.log(place).begin,
                 offset => offset,
             };
-            let is_known = false;
-            (place, Position { offset, is_known })
+            (place, Position { fetch, told: None })
         };
         *self.positions.borrow_mut() = places.iter().map(position).collect();
         Ok(())
@@ -317,9 +350,7 @@ impl Fetcher for Consumer {
     }
 
     fn position(&self, place: Place) -> Option<i64> {
-        let positions = self.positions.borrow();
-        let position = positions.get(&place).filter(|position| position.is_known)?;
-        Some(position.offset)
+        self.positions.borrow().get(&place)?.told
     }
 
     async fn watermarks(&self, place: Place, timeout: Duration) -> anyhow::Result<(i64, i64)> {

@@ -1,0 +1,366 @@
+//! A real broker behind the program's own clients. Where these only do whole things, as a task's transaction, the library
+//! itself: for a producer that is led step by step.
+
+use super::barrier::Barrier;
+use super::group::Members;
+use super::topics::{Names, block_on};
+use crate::support::eventually;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::error::KafkaError;
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rollcall::kafka::KafkaSettings;
+use rollcall::kafka::client::{Class, classify};
+use rollcall::kafka::fetch::{Fetcher, Incoming, Polled};
+use rollcall::kafka::restore::uncommitted_watermarks;
+use rollcall::kafka::transaction::{Outcome, Outgoing, TransactionalProducer};
+use rollcall_driver::ports::Rebalance;
+use rollcall_world::fidelity::kafka::{
+    Claimant, Cluster, Following, Marks, Place, Reading, Said, Script, Seen, Topic, Write,
+};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// How long the broker may take to answer.
+const REQUEST: Duration = Duration::from_secs(20);
+/// How long an expiring producer may leave a transaction open.
+const EXPIRING_MS: &str = "500";
+/// How long a reader that may not see the end is given to see something.
+const QUIET: Duration = Duration::from_millis(200);
+
+enum Claimed {
+    Task(TransactionalProducer),
+    Stepwise {
+        producer: BaseProducer<Reports>,
+        is_open: bool,
+    },
+}
+
+/// What the broker said of the last record.
+#[derive(Default)]
+struct Reports(Mutex<Option<Result<i64, KafkaError>>>);
+
+impl ClientContext for Reports {}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let result = match result {
+            Ok(message) => Ok(message.offset()),
+            Err((error, _)) => Err(error.clone()),
+        };
+        *self.0.lock().expect("nobody panics") = Some(result);
+    }
+}
+
+/// See the module.
+pub struct RealCluster<'a> {
+    settings: KafkaSettings,
+    /// Part of every transactional id and group.
+    script: String,
+    names: Names,
+    /// Where each partition ended when the script began.
+    bases: BTreeMap<Place, i64>,
+    fetcher: Fetcher,
+    producers: BTreeMap<String, Claimed>,
+    members: Members,
+    barrier: &'a Barrier,
+    /// Whether a transaction has ended whose markers may be missing.
+    is_ending: bool,
+    begun: Instant,
+}
+
+impl<'a> RealCluster<'a> {
+    pub fn new(
+        settings: &KafkaSettings,
+        script: &Script,
+        names: Names,
+        barrier: &'a Barrier,
+    ) -> Self {
+        let mut cluster = Self {
+            settings: settings.clone(),
+            script: script.name.clone(),
+            members: Members::new(settings, script, &names[0]),
+            names,
+            bases: BTreeMap::new(),
+            fetcher: Fetcher::new(settings, "reader").expect("a consumer"),
+            producers: BTreeMap::new(),
+            barrier,
+            is_ending: false,
+            begun: Instant::now(),
+        };
+        if !super::is_of_group(script) {
+            for place in script.places() {
+                let base = cluster.high(place).1;
+                cluster.bases.insert(place, base);
+            }
+        }
+        cluster
+    }
+
+    fn topic(&self, topic: Topic) -> &str {
+        match topic {
+            Topic::X => &self.names[0],
+            Topic::Y => &self.names[1],
+        }
+    }
+
+    fn base(&self, place: Place) -> i64 {
+        self.bases.get(&place).copied().unwrap_or(0)
+    }
+
+    /// Begin and end of a partition, as a read_uncommitted client is told.
+    fn high(&self, (topic, partition): Place) -> (i64, i64) {
+        let name = self.topic(topic);
+        let marks = uncommitted_watermarks(&self.settings, name, partition, REQUEST);
+        marks.expect("the broker answers")
+    }
+
+    fn stable(&self, (topic, partition): Place) -> i64 {
+        let marks = self
+            .fetcher
+            .watermarks(self.topic(topic), partition, REQUEST);
+        marks.expect("the broker answers").1
+    }
+
+    fn settle(&mut self) {
+        if std::mem::take(&mut self.is_ending) {
+            self.barrier.pass();
+        }
+    }
+
+    fn stepwise(&self, id: &str, timeout_ms: &str) -> Result<Claimed, KafkaError> {
+        let mut config = self.settings.client("stepwise");
+        config
+            .set("transactional.id", id)
+            .set("transaction.timeout.ms", timeout_ms)
+            .set("linger.ms", "0");
+        let producer = BaseProducer::from_config_and_context(&config, Reports::default())?;
+        producer.init_transactions(REQUEST)?;
+        Ok(Claimed::Stepwise {
+            producer,
+            is_open: false,
+        })
+    }
+}
+
+fn said_of(error: &KafkaError) -> Said {
+    match classify(error) {
+        Class::Fenced => Said::Fenced,
+        _ => Said::Unknown,
+    }
+}
+
+impl Cluster for RealCluster<'_> {
+    fn claim(&mut self, producer: &str, id: &str, claimant: Claimant) -> Said {
+        let id = format!("{}-{id}", self.script);
+        let claimed = match claimant {
+            Claimant::Task => {
+                let observed = Some(self.topic(Topic::Y).to_owned());
+                TransactionalProducer::claim(&self.settings, &id, observed, REQUEST)
+                    .map(Claimed::Task)
+            }
+            Claimant::Stepwise => self.stepwise(&id, "60000"),
+            Claimant::Expiring => self.stepwise(&id, EXPIRING_MS),
+        };
+        self.producers.remove(producer);
+        match claimed {
+            Ok(claimed) => {
+                self.producers.insert(producer.to_owned(), claimed);
+                Said::Claimed
+            }
+            Err(error) => said_of(&error),
+        }
+    }
+
+    fn transact(&mut self, producer: &str, writes: &[Write]) -> (Said, Option<i64>) {
+        self.settle();
+        let Some(Claimed::Task(claimed)) = self.producers.get(producer) else {
+            return (Said::Gone, None);
+        };
+        let records = writes.iter().map(|write| Outgoing {
+            topic: self.topic(write.place.0),
+            partition: write.place.1,
+            key: Some(write.key.as_bytes()),
+            value: write.value.as_deref().map(str::as_bytes),
+        });
+        let outcome = claimed.commit(records);
+        self.is_ending = true;
+        match outcome {
+            Outcome::Committed { append_time_ms } => {
+                (Said::Committed, append_time_ms.map(|ms| ms * 1_000))
+            }
+            Outcome::Aborted(_) => (Said::Aborted, None),
+            Outcome::Fenced(_) => (Said::Fenced, None),
+            Outcome::Unknown(_) => (Said::Unknown, None),
+        }
+    }
+
+    fn send(&mut self, producer: &str, write: &Write) -> Said {
+        self.settle();
+        let topic = self.topic(write.place.0).to_owned();
+        let base = self.base(write.place);
+        let Some(Claimed::Stepwise { producer, is_open }) = self.producers.get_mut(producer) else {
+            return Said::Gone;
+        };
+        let sent = (|| {
+            if !*is_open {
+                producer.begin_transaction()?;
+                *is_open = true;
+            }
+            let record = BaseRecord::to(&topic)
+                .partition(write.place.1)
+                .key(&write.key);
+            let record = match &write.value {
+                Some(value) => record.payload(value),
+                None => record,
+            };
+            *producer.context().0.lock().expect("nobody panics") = None;
+            producer.send(record).map_err(|(error, _)| error)?;
+            producer.flush(REQUEST)?;
+            let report = producer.context().0.lock().expect("nobody panics").take();
+            report.expect("a flush brings the report")
+        })();
+        match sent {
+            Ok(offset) => Said::At(offset - base),
+            Err::<_, KafkaError>(_) => Said::Refused,
+        }
+    }
+
+    fn end(&mut self, producer: &str, commit: bool) -> Said {
+        let Some(Claimed::Stepwise { producer, is_open }) = self.producers.get_mut(producer) else {
+            return Said::Gone;
+        };
+        // One that has sent nothing begins now.
+        if !std::mem::take(is_open)
+            && let Err(error) = producer.begin_transaction()
+        {
+            return said_of(&error);
+        }
+        let ended = match commit {
+            true => producer.commit_transaction(REQUEST),
+            false => producer.abort_transaction(REQUEST),
+        };
+        self.is_ending = true;
+        match ended {
+            Ok(()) if commit => Said::Committed,
+            Ok(()) => Said::Aborted,
+            Err(error) => said_of(&error),
+        }
+    }
+
+    fn expire(&mut self, _producer: &str) {
+        let places: Vec<Place> = self.bases.keys().copied().collect();
+        for place in places {
+            eventually("what was open for too long is aborted", || {
+                self.stable(place) == self.high(place).1
+            });
+        }
+    }
+
+    fn marks(&mut self, place: Place) -> Marks {
+        self.settle();
+        let (base, (begin, high)) = (self.base(place), self.high(place));
+        Marks {
+            // What stood there before the script began is none of its business.
+            begin: begin.max(base) - base,
+            high: high - base,
+            stable: self.stable(place) - base,
+        }
+    }
+
+    fn read(&mut self, place: Place, from: Option<i64>) -> Reading {
+        self.settle();
+        let (base, stable) = (self.base(place), self.stable(place));
+        let from = from.map_or(-1, |from| from + base);
+        let (name, partition) = (self.topic(place.0).to_owned(), place.1);
+        let assigned = self.fetcher.assign(&[(name.clone(), partition, from)]);
+        assigned.expect("an assignment");
+        let begun = Instant::now();
+        let mut records = Vec::new();
+        let following = loop {
+            match self.fetcher.poll(Duration::from_millis(50)) {
+                Polled::Record(message) => {
+                    let incoming = Incoming::of(&message);
+                    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                    records.push(Seen {
+                        offset: incoming.offset - base,
+                        timestamp_us: incoming.timestamp_us,
+                        key: incoming.key.map(text).unwrap_or_default(),
+                        value: incoming.value.map(text),
+                    });
+                }
+                Polled::OutOfRange => break Following::OutOfRange,
+                // The client tells the end, but not to one who begins beyond it.
+                Polled::Trouble(KafkaError::PartitionEOF(_)) => break self.following(place),
+                Polled::Nothing if from > stable && begun.elapsed() > QUIET => {
+                    break self.following(place);
+                }
+                Polled::Nothing | Polled::Trouble(_) if begun.elapsed() > REQUEST => {
+                    break Following::NotReached;
+                }
+                Polled::Nothing | Polled::Trouble(_) => {}
+            }
+        };
+        Reading { records, following }
+    }
+
+    fn trim(&mut self, place: Place, before: i64) {
+        let mut list = TopicPartitionList::new();
+        let offset = Offset::Offset(before + self.base(place));
+        list.add_partition_offset(self.topic(place.0), place.1, offset)
+            .expect("an offset");
+        let admin: AdminClient<DefaultClientContext> =
+            self.settings.client("trim").create().expect("a client");
+        let trimmed = block_on(admin.delete_records(&list, &AdminOptions::new()));
+        trimmed.expect("the broker removes records");
+    }
+
+    /// Of the key `plug` a script writes two records, after all that it looks at: once the first is gone, so is whatever
+    /// was written before it and is to go.
+    fn compact(&mut self, place: Place) {
+        eventually("the partition is compacted", || {
+            let records = self.read(place, Some(0)).records;
+            records.iter().filter(|record| record.key == "plug").count() == 1
+        });
+    }
+
+    fn join(&mut self, member: &str) {
+        self.members.join(member);
+    }
+
+    fn leave(&mut self, member: &str) {
+        self.members.leave(member);
+    }
+
+    /// The client gives up by itself when it is not polled.
+    fn silence(&mut self, _member: &str) {}
+
+    fn wake(&mut self, _member: &str) {}
+
+    fn poll(&mut self, member: &str) -> Option<Rebalance<i32>> {
+        self.members.poll(member)
+    }
+
+    fn obey(&mut self, member: &str, said: &Rebalance<i32>) {
+        self.members.obey(member, said);
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+}
+
+impl RealCluster<'_> {
+    fn following(&self, place: Place) -> Following {
+        let position = self.fetcher.position(self.topic(place.0), place.1);
+        position.map_or(Following::Unknown, |at| {
+            Following::Position(at - self.base(place))
+        })
+    }
+}
