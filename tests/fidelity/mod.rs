@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 /// How many scripts are played side by side: they mostly wait for the service.
-const PLAYERS: usize = 6;
+const PLAYERS: usize = 16;
 /// How many scripts are generated where `SCRIPTS` says nothing.
 const GENERATED: u64 = 100;
 
@@ -41,11 +41,7 @@ fn compare<S: Sync>(
             let (next, differences, both) = (&next, &differences, &both);
             scope.spawn(move || {
                 while let Some((name, script)) = scripts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let begun = Instant::now();
                     let (model, real) = both(player, script);
-                    if std::env::var_os("TIMES").is_some() {
-                        eprintln!("{:?} {name}", begun.elapsed());
-                    }
                     let difference = fidelity::difference(name, &model, &real);
                     let mut differences =
                         differences.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,14 +3,15 @@
 mod barrier;
 mod group;
 mod real;
+mod stepwise;
 mod topics;
 
-use barrier::Barrier;
 use real::RealCluster;
 use rollcall::kafka::KafkaSettings;
 use rollcall_stack::{Stack, StackOptions};
 use rollcall_world::fidelity::kafka::{ModelCluster, Script, Step, generate, handwritten, play};
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::time::Duration;
 use topics::Topics;
 
@@ -24,20 +25,17 @@ fn the_model_of_kafka_answers_as_kafka_does() {
     let broker = start();
     let settings = settings(&broker);
     let topics = Topics::make(&settings, &scripts);
-    let barriers = (0..super::PLAYERS as i32).map(|player| topics.barrier(&settings, player));
-    let barriers: Vec<Barrier> = barriers.collect();
+    let barriers = [const { OnceLock::new() }; super::PLAYERS];
     let named: Vec<_> = scripts
         .iter()
         .map(|script| (script.name.clone(), script))
         .collect();
     super::compare(&named, |player, script| {
         let model = play(script, &mut ModelCluster::new(script, 1));
+        let barrier = barriers[player].get_or_init(|| topics.barrier(&settings, player as i32));
         let names = topics.of(script, player);
-        let real = play(
-            script,
-            &mut RealCluster::new(&settings, script, names, &barriers[player]),
-        );
-        (model, real)
+        let mut real = RealCluster::new(&settings, script, names, barrier);
+        (model, play(script, &mut real))
     });
 }
 

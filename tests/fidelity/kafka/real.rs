@@ -1,17 +1,14 @@
-//! A real broker behind the program's own clients. Where these only do whole things, as a task's transaction, the library
-//! itself: for a producer that is led step by step.
+//! A real broker behind the program's own clients.
 
 use super::barrier::Barrier;
 use super::group::Members;
+use super::stepwise::{REQUEST, Stepwise};
 use super::topics::{Names, block_on};
 use crate::support::eventually;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
-use rdkafka::{ClientContext, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use rollcall::kafka::KafkaSettings;
 use rollcall::kafka::client::{Class, classify};
 use rollcall::kafka::fetch::{Fetcher, Incoming, Polled};
@@ -22,40 +19,16 @@ use rollcall_world::fidelity::kafka::{
     Claimant, Cluster, Following, Marks, Place, Reading, Said, Script, Seen, Topic, Write,
 };
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How long the broker may take to answer.
-const REQUEST: Duration = Duration::from_secs(20);
 /// How long an expiring producer may leave a transaction open.
-const EXPIRING_MS: &str = "500";
+const EXPIRING: Duration = Duration::from_secs(1);
 /// How long a reader that may not see the end is given to see something.
 const QUIET: Duration = Duration::from_millis(200);
 
 enum Claimed {
     Task(TransactionalProducer),
-    Stepwise {
-        producer: BaseProducer<Reports>,
-        is_open: bool,
-    },
-}
-
-/// What the broker said of the last record.
-#[derive(Default)]
-struct Reports(Mutex<Option<Result<i64, KafkaError>>>);
-
-impl ClientContext for Reports {}
-
-impl ProducerContext for Reports {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let result = match result {
-            Ok(message) => Ok(message.offset()),
-            Err((error, _)) => Err(error.clone()),
-        };
-        *self.0.lock().expect("nobody panics") = Some(result);
-    }
+    Stepwise(Stepwise),
 }
 
 /// See the module.
@@ -96,7 +69,8 @@ impl<'a> RealCluster<'a> {
         };
         if !super::is_of_group(script) {
             for place in script.places() {
-                let base = cluster.high(place).1;
+                // Nothing is open there: this end is the end.
+                let base = cluster.stable(place);
                 cluster.bases.insert(place, base);
             }
         }
@@ -134,18 +108,8 @@ impl<'a> RealCluster<'a> {
         }
     }
 
-    fn stepwise(&self, id: &str, timeout_ms: &str) -> Result<Claimed, KafkaError> {
-        let mut config = self.settings.client("stepwise");
-        config
-            .set("transactional.id", id)
-            .set("transaction.timeout.ms", timeout_ms)
-            .set("linger.ms", "0");
-        let producer = BaseProducer::from_config_and_context(&config, Reports::default())?;
-        producer.init_transactions(REQUEST)?;
-        Ok(Claimed::Stepwise {
-            producer,
-            is_open: false,
-        })
+    fn stepwise(&self, id: &str, open: Duration) -> Result<Claimed, KafkaError> {
+        Stepwise::claim(&self.settings, id, open).map(Claimed::Stepwise)
     }
 }
 
@@ -165,8 +129,8 @@ impl Cluster for RealCluster<'_> {
                 TransactionalProducer::claim(&self.settings, &id, observed, REQUEST)
                     .map(Claimed::Task)
             }
-            Claimant::Stepwise => self.stepwise(&id, "60000"),
-            Claimant::Expiring => self.stepwise(&id, EXPIRING_MS),
+            Claimant::Stepwise => self.stepwise(&id, self.settings.transaction_timeout),
+            Claimant::Expiring => self.stepwise(&id, EXPIRING),
         };
         self.producers.remove(producer);
         match claimed {
@@ -205,49 +169,22 @@ impl Cluster for RealCluster<'_> {
         self.settle();
         let topic = self.topic(write.place.0).to_owned();
         let base = self.base(write.place);
-        let Some(Claimed::Stepwise { producer, is_open }) = self.producers.get_mut(producer) else {
+        let Some(Claimed::Stepwise(claimed)) = self.producers.get_mut(producer) else {
             return Said::Gone;
         };
-        let sent = (|| {
-            if !*is_open {
-                producer.begin_transaction()?;
-                *is_open = true;
-            }
-            let record = BaseRecord::to(&topic)
-                .partition(write.place.1)
-                .key(&write.key);
-            let record = match &write.value {
-                Some(value) => record.payload(value),
-                None => record,
-            };
-            *producer.context().0.lock().expect("nobody panics") = None;
-            producer.send(record).map_err(|(error, _)| error)?;
-            producer.flush(REQUEST)?;
-            let report = producer.context().0.lock().expect("nobody panics").take();
-            report.expect("a flush brings the report")
-        })();
-        match sent {
+        let at = (topic.as_str(), write.place.1);
+        match claimed.send(at, &write.key, write.value.as_deref()) {
             Ok(offset) => Said::At(offset - base),
-            Err::<_, KafkaError>(_) => Said::Refused,
+            Err(_) => Said::Refused,
         }
     }
 
     fn end(&mut self, producer: &str, commit: bool) -> Said {
-        let Some(Claimed::Stepwise { producer, is_open }) = self.producers.get_mut(producer) else {
+        let Some(Claimed::Stepwise(claimed)) = self.producers.get_mut(producer) else {
             return Said::Gone;
         };
-        // One that has sent nothing begins now.
-        if !std::mem::take(is_open)
-            && let Err(error) = producer.begin_transaction()
-        {
-            return said_of(&error);
-        }
-        let ended = match commit {
-            true => producer.commit_transaction(REQUEST),
-            false => producer.abort_transaction(REQUEST),
-        };
         self.is_ending = true;
-        match ended {
+        match claimed.end(commit) {
             Ok(()) if commit => Said::Committed,
             Ok(()) => Said::Aborted,
             Err(error) => said_of(&error),
