@@ -39,7 +39,8 @@ pub struct RealCluster<'a> {
     names: Names,
     /// Where each partition ended when the script began.
     bases: BTreeMap<Place, i64>,
-    fetcher: Fetcher,
+    /// Asked for last stable offsets; it reads nothing.
+    marks: Fetcher,
     producers: BTreeMap<String, Claimed>,
     members: Members,
     barrier: &'a Barrier,
@@ -61,7 +62,7 @@ impl<'a> RealCluster<'a> {
             members: Members::new(settings, script, &names[0]),
             names,
             bases: BTreeMap::new(),
-            fetcher: Fetcher::new(settings, "reader").expect("a consumer"),
+            marks: Fetcher::new(settings, "marks").expect("a consumer"),
             producers: BTreeMap::new(),
             barrier,
             is_ending: false,
@@ -96,9 +97,7 @@ impl<'a> RealCluster<'a> {
     }
 
     fn stable(&self, (topic, partition): Place) -> i64 {
-        let marks = self
-            .fetcher
-            .watermarks(self.topic(topic), partition, REQUEST);
+        let marks = self.marks.watermarks(self.topic(topic), partition, REQUEST);
         marks.expect("the broker answers").1
     }
 
@@ -216,12 +215,18 @@ impl Cluster for RealCluster<'_> {
         let (base, stable) = (self.base(place), self.stable(place));
         let from = from.map_or(-1, |from| from + base);
         let (name, partition) = (self.topic(place.0).to_owned(), place.1);
-        let assigned = self.fetcher.assign(&[(name.clone(), partition, from)]);
+        // A client of its own: what one says of an assignment may come after the next one.
+        let fetcher = Fetcher::new(&self.settings, "reader").expect("a consumer");
+        let assigned = fetcher.assign(&[(name.clone(), partition, from)]);
         assigned.expect("an assignment");
+        let following = |position: Option<i64>| match position {
+            Some(position) => Following::Position(position - base),
+            None => Following::Unknown,
+        };
         let begun = Instant::now();
         let mut records = Vec::new();
         let following = loop {
-            match self.fetcher.poll(Duration::from_millis(50)) {
+            match fetcher.poll(Duration::from_millis(50)) {
                 Polled::Record(message) => {
                     let incoming = Incoming::of(&message);
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -234,9 +239,11 @@ impl Cluster for RealCluster<'_> {
                 }
                 Polled::OutOfRange => break Following::OutOfRange,
                 // The client tells the end, but not to one who begins beyond it.
-                Polled::Trouble(KafkaError::PartitionEOF(_)) => break self.following(place),
+                Polled::Trouble(KafkaError::PartitionEOF(_)) => {
+                    break following(fetcher.position(&name, partition));
+                }
                 Polled::Nothing if from > stable && begun.elapsed() > QUIET => {
-                    break self.following(place);
+                    break following(fetcher.position(&name, partition));
                 }
                 Polled::Nothing | Polled::Trouble(_) if begun.elapsed() > REQUEST => {
                     break Following::NotReached;
@@ -290,14 +297,5 @@ impl Cluster for RealCluster<'_> {
 
     fn elapsed(&self) -> Duration {
         self.begun.elapsed()
-    }
-}
-
-impl RealCluster<'_> {
-    fn following(&self, place: Place) -> Following {
-        let position = self.fetcher.position(self.topic(place.0), place.1);
-        position.map_or(Following::Unknown, |at| {
-            Following::Position(at - self.base(place))
-        })
     }
 }
