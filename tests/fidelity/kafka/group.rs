@@ -20,8 +20,8 @@ impl Members {
         // Rebalances are heard of by heartbeats.
         let mut tuned = vec![("heartbeat.interval.ms", "100")];
         if script.has(|step| matches!(step, Step::Silence(_))) {
-            settings.session_timeout = Duration::from_secs(2);
-            tuned.push(("max.poll.interval.ms", "2000"));
+            settings.session_timeout = Duration::from_secs(4);
+            tuned.push(("max.poll.interval.ms", "4000"));
         }
         let tuned = tuned.into_iter();
         settings.properties = tuned

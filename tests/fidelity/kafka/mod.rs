@@ -26,15 +26,18 @@ fn the_model_of_kafka_answers_as_kafka_does() {
     let settings = settings(&broker);
     let topics = Topics::make(&settings, &scripts);
     let barriers = [const { OnceLock::new() }; super::PLAYERS];
+    let barrier =
+        |player: usize| barriers[player].get_or_init(|| topics.barrier(&settings, player as i32));
+    // The first claim makes the broker ready for claims, which may take a while.
+    barrier(0);
     let named: Vec<_> = scripts
         .iter()
         .map(|script| (script.name.clone(), script))
         .collect();
     super::compare(&named, |player, script| {
         let model = play(script, &mut ModelCluster::new(script, 1));
-        let barrier = barriers[player].get_or_init(|| topics.barrier(&settings, player as i32));
         let names = topics.of(script, player);
-        let mut real = RealCluster::new(&settings, script, names, barrier);
+        let mut real = RealCluster::new(&settings, script, names, barrier(player));
         (model, play(script, &mut real))
     });
 }

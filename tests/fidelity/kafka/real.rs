@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long an expiring producer may leave a transaction open.
-const EXPIRING: Duration = Duration::from_secs(1);
+const EXPIRING: Duration = Duration::from_secs(2);
 /// How long a reader that may not see the end is given to see something.
 const QUIET: Duration = Duration::from_millis(200);
 

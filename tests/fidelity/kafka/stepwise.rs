@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// How long the broker may take to answer.
-pub const REQUEST: Duration = Duration::from_secs(20);
+pub const REQUEST: Duration = Duration::from_secs(60);
 
 /// What the broker said of the last record.
 #[derive(Default)]

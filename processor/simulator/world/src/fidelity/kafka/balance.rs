@@ -54,9 +54,15 @@ impl Owners {
         let mut faults = BTreeSet::new();
         let begun = cluster.elapsed();
         let deadline = begun + PATIENCE;
+        // Whoever is asked first: nobody is given what another has not let go of.
+        let mut from_last = false;
         while !self.is_balanced(partitions) && cluster.elapsed() < deadline {
             let awake = self.members.iter().filter(|(_, (_, silent))| !silent);
-            let awake: Vec<String> = awake.map(|(name, _)| name.clone()).collect();
+            let mut awake: Vec<String> = awake.map(|(name, _)| name.clone()).collect();
+            from_last = !from_last;
+            if from_last {
+                awake.reverse();
+            }
             for member in awake {
                 if let Some(said) = cluster.poll(&member) {
                     self.hear(&member, &said, &mut faults);
