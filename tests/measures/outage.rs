@@ -23,9 +23,9 @@ const MACHINES: u32 = 40;
 /// Snapshots of an hour.
 const HOUR: usize = MACHINES as usize * 360;
 /// For how long what SINK reads is kept.
-const KEPT: Duration = Duration::from_secs(90);
+const KEPT: Duration = Duration::from_secs(120);
 /// The outage goes on until so little is left: an alert's threshold.
-const WARNING: Duration = Duration::from_secs(30);
+const WARNING: Duration = Duration::from_secs(60);
 /// How long the broker may take to answer.
 const REQUEST: Duration = Duration::from_secs(10);
 /// The lanes of SINK, as metrics name them.
@@ -54,11 +54,11 @@ pub fn measure() -> Vec<Row> {
     let away = Instant::now();
     crowd.send(HOUR);
     let sent = away.elapsed();
+    let ledger = crowd.ledger(&services);
     eventually("the metric warns", || {
         headroom(address).is_some_and(|left| left < WARNING.as_secs_f64())
     });
     let warned = away.elapsed();
-    let ledger = crowd.ledger();
     services.stack.postgres().start().expect("it starts");
     let back = Instant::now();
     tables.await_everything(&crowd.ends(), &ledger);

@@ -54,6 +54,7 @@ impl ModelCluster {
             executor: Executor::new(),
             random: RefCell::new(Random::new(seed, 0)),
             broker: RefCell::new(Broker::new(&script.partitions, OPEN_US)),
+            database: RefCell::default(),
             groups: RefCell::default(),
             weather: RefCell::new(Weather {
                 delay_us: 1_000,
@@ -266,7 +267,7 @@ impl Cluster for ModelCluster {
 
     fn join(&mut self, member: &str) {
         let process = self.shared.executor.new_process();
-        let joined = self.world(process).join("group", index(Topic::X));
+        let joined = self.world(process).join("group", &[index(Topic::X)]);
         let joined = Joined {
             process,
             member: Rc::new(joined.expect("models make no trouble")),
