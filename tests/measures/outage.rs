@@ -54,7 +54,7 @@ pub fn measure() -> Vec<Row> {
     let away = Instant::now();
     crowd.send(HOUR);
     let sent = away.elapsed();
-    let ledger = crowd.ledger(&services);
+    let ledger = crowd.ledger();
     eventually("the metric warns", || {
         headroom(address).is_some_and(|left| left < WARNING.as_secs_f64())
     });

@@ -287,11 +287,9 @@ async fn live(
     let result = loop {
         // What came while faults were injected is closed by then, if windows close while nothing comes.
         let closed_us = BEGIN_US + FAULTS_US - setting.grace_us[0];
-        let (broker, database) = (shared.broker.borrow(), shared.database.borrow());
-        let level = oracle::check_folded(&broker, closed_us)
-            .and_then(|()| oracle::check_stored(&broker, &database, closed_us));
-        drop((broker, database));
-        let Err(lack) = level else { break Ok(()) };
+        let Err(lack) = check_level(&shared, closed_us) else {
+            break Ok(());
+        };
         if shared.executor.now_us() > FAULTS_US + LEVEL_US {
             break Err(format!(
                 "{} s after the last fault, not everything is folded, closed and stored: {lack}",
@@ -301,6 +299,13 @@ async fn live(
         shared.executor.sleep(1_000_000).await;
     };
     *judged.borrow_mut() = Some(result);
+}
+
+/// Whether everything that was sent is folded, closed through that time, and stored; `Err`: what is not.
+fn check_level(shared: &Shared, closed_us: i64) -> Result<(), String> {
+    let (broker, database) = (shared.broker.borrow(), shared.database.borrow());
+    oracle::check_folded(&broker, closed_us)?;
+    oracle::check_stored(&broker, &database, closed_us)
 }
 
 fn start(shared: &Rc<Shared>, setting: &Setting) -> Program {
