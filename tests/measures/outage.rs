@@ -39,7 +39,7 @@ pub fn measure() -> Vec<Row> {
             ("log.segment.delete.delay.ms", "1000"),
             ("log.initial.task.delay.ms", "1000"),
         ],
-        environment: Vec::new(),
+        ..Setup::default()
     });
     keep_for_minutes(&services);
     let mut crowd = Crowd::new(&services, MACHINES, 400, MischiefConfig::default());

@@ -40,6 +40,7 @@ pub fn measure() -> Vec<Row> {
             ("ROLLCALL_PARTITIONS_ROLLUPS", "1".to_owned()),
             ("ROLLCALL_ROLLUP_MINUTE_GRACE_SECONDS", "86400".to_owned()),
         ],
+        ..Setup::default()
     });
     let (mut processor, mut address) = run_stages(&services, STAGES, &[]);
     let at = Timestamp::from_millis(jiff::Timestamp::now().as_millisecond());
