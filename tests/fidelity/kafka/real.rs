@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// How long an expiring producer may leave a transaction open.
 const EXPIRING: Duration = Duration::from_secs(2);
-/// How long a reader that may not see the end is given to see something.
+/// How long a reader that is told nothing is given to see something.
 const QUIET: Duration = Duration::from_millis(200);
 
 enum Claimed {
@@ -212,8 +212,10 @@ impl Cluster for RealCluster<'_> {
 
     fn read(&mut self, place: Place, from: Option<i64>) -> Reading {
         self.settle();
-        let (base, stable) = (self.base(place), self.stable(place));
+        let base = self.base(place);
         let from = from.map_or(-1, |from| from + base);
+        // The client tells the end, or that the offset is out of range; of what lies between it says nothing.
+        let is_blind = from > self.stable(place) && from <= self.high(place).1;
         let (name, partition) = (self.topic(place.0).to_owned(), place.1);
         // A client of its own: what one says of an assignment may come after the next one.
         let fetcher = Fetcher::new(&self.settings, "reader").expect("a consumer");
@@ -238,11 +240,10 @@ impl Cluster for RealCluster<'_> {
                     });
                 }
                 Polled::OutOfRange => break Following::OutOfRange,
-                // The client tells the end, but not to one who begins beyond it.
                 Polled::Trouble(KafkaError::PartitionEOF(_)) => {
                     break following(fetcher.position(&name, partition));
                 }
-                Polled::Nothing if from > stable && begun.elapsed() > QUIET => {
+                Polled::Nothing if is_blind && begun.elapsed() > QUIET => {
                     break following(fetcher.position(&name, partition));
                 }
                 Polled::Nothing | Polled::Trouble(_) if begun.elapsed() > REQUEST => {
