@@ -1,10 +1,13 @@
 //! The demo, small: from nothing to an audit without differences, with exit code 0.
 
+use crate::metrics;
 use crate::support::rollcall;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 #[test]
 fn the_demo_ends_with_an_audit_without_differences() {
-    let output = rollcall(&[
+    let mut demo = rollcall(&[
         "demo",
         "--seconds",
         "8",
@@ -14,15 +17,25 @@ fn the_demo_ends_with_an_audit_without_differences() {
         "60",
     ])
     .args(["--interval-seconds", "2", "--mischief", "0.1"])
-    .output()
+    .stdout(Stdio::piped())
+    .spawn()
     .expect("the binary runs");
-    let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{said}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let mut said = String::new();
+    let mut live = None;
+    for line in BufReader::new(demo.stdout.take().expect("it is piped")).lines() {
+        let line = line.expect("it is text");
+        // What it says of its metrics is so: found not to be, for the port was never answered.
+        if let Some((_, rest)) = line.split_once("http://")
+            && let Some((address, _)) = rest.split_once("/metrics")
+        {
+            live = metrics::get(address.parse().expect("an address"), "/live");
+        }
+        said.push_str(&line);
+        said.push('\n');
+    }
+    let ended = demo.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(0), "{said}");
+    assert_eq!(live, Some((200, "alive\n".to_owned())), "{said}");
     for expect in [
         "rollcall query top",
         "rollcall query memory",

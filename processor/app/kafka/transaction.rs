@@ -13,6 +13,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+/// How long one look for delivery reports takes: all of it, whatever comes.
+const REPORTS: Duration = Duration::from_millis(1);
+
 /// One record to write.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
@@ -123,11 +126,26 @@ impl TransactionalProducer {
                 return self.failed(error);
             }
         }
-        // Flushing here serves the delivery reports, which commit_transaction alone does not.
-        if let Err(error) = self.producer.flush(self.timeout) {
+        if let Err(error) = self.flush() {
             return self.failed(error);
         }
         self.end()
+    }
+
+    /// Waits until every record is delivered, and serves the delivery reports, which commit_transaction alone does not. Not by
+    /// one long flush of the binding's: it polls for a tenth of a second each time, however soon the reports are there.
+    fn flush(&self) -> Result<(), KafkaError> {
+        let begun_us = elapsed_us();
+        loop {
+            match self.producer.flush(Duration::ZERO) {
+                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut))
+                    if elapsed_us() - begun_us < self.timeout.as_micros() as i64 =>
+                {
+                    self.producer.poll(REPORTS);
+                }
+                flushed => return flushed,
+            }
+        }
     }
 
     fn send(&self, record: Outgoing<'_>) -> Result<(), KafkaError> {

@@ -20,12 +20,13 @@ use super::settings::SettingsError;
 use crate::clock::{elapsed_us, wall_clock};
 use crate::driver::{Control, Signal};
 use crate::postgres::{PostgresSettings, Session, StoredTotals, read_totals};
+use crate::telemetry::http::listen;
 use crate::telemetry::logging::LogFormat;
 use clap::Parser;
 use crew::Crew;
 use screen::Screen;
 use services::Services;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -109,7 +110,7 @@ fn on_services(
     ));
     let ends_before = raw_ends(&shared)?;
     let pipeline = super::run::pipeline_config(&run, &shared)?;
-    let http = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let http = listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
     let http_address = http.local_addr()?;
     runtime.spawn(super::run::serve(http, shared.telemetry.clone()));
     let crew = Crew::start(arguments, pipeline, &shared);

@@ -211,7 +211,7 @@ pub fn run(seed: u64, with_trace: bool) -> Report {
 }
 
 /// The services' own work: markers, groups, connections that end.
-async fn serve(shared: Rc<Shared>) {
+pub(crate) async fn serve(shared: Rc<Shared>) {
     loop {
         let pause_us = shared.random.borrow_mut().between(1_000, 20_000);
         shared.executor.sleep(pause_us).await;

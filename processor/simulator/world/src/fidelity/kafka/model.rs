@@ -5,6 +5,7 @@ use super::script::{Claimant, Place, Script, Topic, Write};
 use crate::broker::{Broker, Bytes, Refusal};
 use crate::executor::{ENVIRONMENT, Executor, ProcessId};
 use crate::ports::{Shared, Weather, World};
+use crate::run::serve;
 use crate::watch::Watch;
 use rollcall_driver::ports::{self, Fetcher as _, Kafka as _, Membership as _, Polled, Rebalance};
 use rollcall_driver::ports::{Outcome, Received as _, Transactions as _};
@@ -108,22 +109,6 @@ impl ModelCluster {
 
     fn deadline_us(&self) -> i64 {
         self.shared.executor.now_us() + TIMEOUT_US
-    }
-}
-
-/// The broker's own work.
-async fn serve(shared: Rc<Shared>) {
-    loop {
-        let pause_us = shared.random.borrow_mut().between(1_000, 20_000);
-        shared.executor.sleep(pause_us).await;
-        let clock_us = shared.broker_time_us();
-        let mut broker = shared.broker.borrow_mut();
-        broker.housekeep(clock_us, &mut shared.random.borrow_mut());
-        drop(broker);
-        let now_us = shared.executor.now_us();
-        for group in shared.groups.borrow_mut().values_mut() {
-            group.coordinate(now_us, &shared.executor, |process| shared.is_heard(process));
-        }
     }
 }
 
