@@ -23,6 +23,9 @@ pub struct Decoder<M> {
 impl<M: Message> Decoder<M> {
     /// A decoder of what was written with `writer_schema_json`.
     pub fn new(writer_schema_json: &str) -> Result<Self, IncompatibleSchema> {
+        if writer_schema_json == M::RECORD.schema_json() {
+            return Ok(Self::ours());
+        }
         let plan = Plan::new(writer_schema_json, M::RECORD.schema_json())?;
         Ok(Self {
             plan: (!plan.is_identity()).then_some(plan),

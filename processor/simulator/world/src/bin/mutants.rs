@@ -10,6 +10,9 @@ use std::sync::{Mutex, PoisonError};
 /// What became of a defect: the seed that found it, and how.
 type Found = Option<(u64, String)>;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let Some(seeds) = arguments.next().and_then(|text| text.parse::<u64>().ok()) else {
